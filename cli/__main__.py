@@ -1,0 +1,5 @@
+"""`python -m cli` is `calltag`."""
+
+from cli.main import main
+
+main()

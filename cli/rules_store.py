@@ -1,0 +1,71 @@
+"""Calls of the store, for the commands that try rules on them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cli.errors import UserError
+from cli.parts import need_database, read_settings
+from rules.calls import Line
+from rules.evaluate import Applied
+from rules.facts import FactError, Facts, facts_from_json
+from rules.loader import parse
+from store import rulesets
+from store.database import Database, Unavailable
+from store.past import ended_calls
+from worker.known import Known, known_call, text_of_test
+
+
+@contextmanager
+def opened(config: Path | None) -> Iterator[Database]:
+    """The store that the settings name; `UserError` when there is none or it cannot be read."""
+    settings = read_settings(config)
+    need_database(settings, "nothing is stored yet: there is no {}")
+    database = Database(settings.database)
+    try:
+        yield database
+    except Unavailable as fault:
+        raise UserError(f"the database cannot be read: {fault}") from None
+    finally:
+        database.close()
+
+
+def stored_call(reference: str, config: Path | None) -> tuple[Facts, tuple[Applied, ...]]:
+    """The facts of a call and our tags on it, by a reference such as sipsim:call_abc123."""
+    with opened(config) as database:
+        return _call(database, reference)
+
+
+def _call(database: Database, reference: str) -> Known:
+    account, colon, name = reference.partition(":")
+    if not (account and colon and name):
+        raise UserError(
+            f"'{reference}' is no reference; one is ACCOUNT:REFERENCE, such as sipsim:call_abc123"
+        )
+    with database.read() as connection:
+        known = known_call(connection, account, name)
+    if known is None:
+        raise UserError(f"no call of the account '{account}' has the reference '{name}'")
+    return known
+
+
+def stored_calls(config: Path | None) -> Iterator[Line]:
+    """Every call that ended, as lines of a file would be."""
+    with opened(config) as database:
+        for number, call in enumerate(ended_calls(database), 1):
+            try:
+                at = datetime.fromtimestamp(call.first_at, UTC)
+                yield Line(number, facts_from_json(call.facts), None, call.name, at)
+            except FactError as fault:
+                yield Line(number, None, f"{call.name}: {fault}", call.name)
+
+
+def new_test(reference: str, config: Path | None) -> str:
+    """A test of the set in force, from a stored call without what is personal in it."""
+    with opened(config) as database:
+        facts, _ = _call(database, reference)
+        with database.read() as connection:
+            hash_ = rulesets.active(connection)
+            files = rulesets.files(connection, hash_) if hash_ else {}
+    return text_of_test(reference, facts, parse(files) if files else None)

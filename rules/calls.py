@@ -1,0 +1,116 @@
+"""Calls from files: JSON lines as `eval` reads them, or CSV with field names as columns."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from rules import fields
+from rules.facts import FactError, Facts, facts_from_json
+from rules.fields import Type
+from rules.lines import read_line
+from rules.nodes import resolve
+from rules.words import nearest_field
+
+LARGEST_CELL = 64 * 1024 * 1024
+"""Characters."""
+
+
+class Line(NamedTuple):
+    """A call of a file, or what is wrong with its line."""
+
+    number: int
+    facts: Facts | None
+    fault: str | None
+    name: str | None = None
+    """How the call is called in samples, where not by its line."""
+    at: datetime | None = None
+    """About when the call was, for where its facts do not tell."""
+
+
+class HeaderError(ValueError):
+    """A CSV file whose columns are not the fields of calls."""
+
+
+def read_json_lines(lines: Iterable[bytes]) -> Iterator[Line]:
+    """One call a line; what is wrong with a line is told in its place."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield Line(number, read_line(line)[0], None)
+        except FactError as fault:
+            yield Line(number, None, str(fault))
+
+
+def read_header(lines: Iterator[str]) -> list[str]:
+    """The columns of a CSV file; raises `HeaderError`."""
+    try:
+        header = [column.strip() for column in next(csv.reader(lines), [])]
+    except csv.Error as fault:
+        raise HeaderError(f"line 1: {fault}") from None
+    if not header:
+        raise HeaderError("line 1: no columns; the first line names the fields")
+    for at, column in enumerate(header):
+        if any("\udc80" <= sign <= "\udcff" for sign in column):  # bytes as `surrogateescape` leaves them
+            raise HeaderError("line 1: not UTF-8")
+        if fields.find(column) is None:
+            hint = _separator(column) or nearest_field(column)
+            raise HeaderError(f"line 1: unknown column '{column}'{hint}")
+        if column in header[:at]:
+            raise HeaderError(f"line 1: the column '{column}' stands twice")
+    return header
+
+
+def _separator(column: str) -> str:
+    """A word on columns that something else than a comma separates, as some spreadsheets do."""
+    for sign, name in {";": "semicolons", "\t": "tabs"}.items():
+        if sign in column and fields.find(column.split(sign)[0].strip()):
+            return f"; columns are separated by commas, not by {name}"
+    return ""
+
+
+def read_csv(lines: Iterator[str], header: list[str]) -> Iterator[Line]:
+    """The calls after the header. An empty cell is a missing value; `tags` are divided by `;`."""
+    for number, cells, fault in read_rows(lines, len(header)):
+        yield Line(number, None, fault) if fault else _line(number, cells, header)
+
+
+def read_rows(lines: Iterator[str], width: int) -> Iterator[tuple[int, list[str], str | None]]:
+    """Number and cells of each line after the header, or what is wrong with it."""
+    csv.field_size_limit(LARGEST_CELL)
+    reader = csv.reader(lines, strict=True)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.line_num + 1, [], str(error)
+            continue
+        if len(cells) not in (0, width):
+            fault = f"{len(cells)} cells, and the first line names {width} columns"
+            yield reader.line_num + 1, [], fault
+        elif cells:
+            yield reader.line_num + 1, cells, None
+
+
+def _line(number: int, cells: list[str], header: list[str]) -> Line:
+    try:
+        values = {column: cell_value(column, cell) for column, cell in zip(header, cells, strict=True)}
+        return Line(number, facts_from_json(values), None)
+    except FactError as fault:
+        return Line(number, None, str(fault))
+
+
+def cell_value(column: str, cell: str) -> Any:
+    """What a cell of a field's column holds, as JSON has it; raises `FactError`."""
+    field = fields.find(column)
+    if not cell or field is None:
+        return None
+    if field.type is Type.TEXTS:
+        return [item.strip() for item in cell.split(";") if item.strip()]
+    if field.type in (Type.NUMBER, Type.DURATION, Type.BOOLEAN, Type.SCALAR):
+        try:
+            return resolve(cell)
+        except ValueError as fault:
+            raise FactError(f"'{column}': {fault}") from None
+    return cell

@@ -1,0 +1,168 @@
+"""`calltag rules` on the calls of the store."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from rules.loader import parse
+from store import rulesets
+from store.database import Database, migrate
+from store.past import PAGE, ended_calls
+from store.schema import applied_tags, call_refs, calls
+from tests.test_cli_rules import RULES
+
+FACTS = {
+    "direction": "inbound",
+    "duration": 1801,
+    "caller": "+33612345678",
+    "transcript": "I am Jane Doe",
+    "custom.note": "Jane",
+    "custom.score": 5,
+    "queue": "sales \u0085 line",
+    "started_at": "2026-11-20T10:00:00+01:00",
+}
+
+
+def add(database: Database, reference: str, facts: dict[str, Any], **columns: Any) -> int:
+    with database.write() as connection:
+        row = {
+            "account": "sipsim",
+            "state": "done",
+            "facts": facts,
+            "first_at": 0.0,
+            "next_at": 0.0,
+            "ended": True,
+        }
+        key = connection.execute(insert(calls).values(**row | columns).returning(calls.c.id)).scalar_one()
+        connection.execute(
+            insert(call_refs).values(account="sipsim", kind="pbx_id", reference=reference, call_id=key)
+        )
+    return int(key)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data folder as `calltag up` leaves it: one call with a tag of ours, and a rule set in force."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    database = Database(f"sqlite:///{folder}/calltag.db")
+    migrate(database)
+    call = add(database, "call_1", FACTS, others=["Customer"])
+    add(database, "call_2", {"duration": 5})
+    add(database, "call_3", {"duration": 2000}, ended=False)
+    add(database, "call_4", {"duration": 2000}, forgotten_at=1.0)
+    ruleset = parse({"rules.yaml": RULES.encode()})
+    with database.write() as connection:
+        ours = {
+            "call_id": call,
+            "tag": "Short Call",
+            "state": "ours",
+            "rule": "long-call",
+            "ruleset": "x",
+            "at": 0.0,
+        }
+        connection.execute(insert(applied_tags).values(**ours))
+        rulesets.activate(connection, ruleset.hash, dict(ruleset.files), 0.0)
+    database.close()
+    return folder
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    return path
+
+
+def calltag(data_dir: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLTAG_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "rules", *map(str, arguments)],
+        env=kept | {"CALLTAG_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_stored_call_is_explained_with_what_must_go(data_dir: Path, rules: Path) -> None:
+    done = calltag(data_dir, "explain", rules, "--ref", "sipsim:call_1")
+    told = json.loads(done.stdout)
+    assert told["tags"] == ["Long Call"]
+    assert told["remove"] == [
+        {"tag": "Short Call", "rule": "long-call", "why": "rule 'long-call' no longer names it"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("call_1", "'call_1' is no reference; one is ACCOUNT:REFERENCE, such as sipsim:call_abc123"),
+        ("sipsim:call_9", "no call of the account 'sipsim' has the reference 'call_9'"),
+        ("other:call_1", "no call of the account 'other' has the reference 'call_1'"),
+    ],
+)
+def test_a_reference_that_names_no_call_is_one_line(
+    data_dir: Path, rules: Path, reference: str, message: str
+) -> None:
+    done = calltag(data_dir, "explain", rules, "--ref", reference)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"calltag: {message}\n")
+
+
+def test_the_calls_of_the_store_that_ended_are_counted(data_dir: Path, rules: Path) -> None:
+    done = calltag(data_dir, "backtest", rules, "--calls", "store", "--against", rules, "--format", "json")
+    told = json.loads(done.stdout)
+    assert (told["calls"], told["rules"]["long-call"]["true"]) == (2, 1)
+    assert told["changes"]["Long Call"]["samples"]["unchanged"] == ["sipsim:call_1"]
+
+
+def test_a_call_that_tells_no_time_is_of_when_it_became_known(data_dir: Path, rules: Path) -> None:
+    database = Database(f"sqlite:///{data_dir}/calltag.db")
+    add(database, "call_5", {"duration": 2000}, first_at=1_600_000_000.0)  # 2020-09-13
+    database.close()
+    told = [
+        json.loads(calltag(data_dir, "backtest", rules, "--calls", "store", "--format", "json", *span).stdout)
+        for span in (("--since", "2020-09-13"), ("--since", "2020-09-13", "--until", "2020-09-13"), ())
+    ]
+    assert [one["calls"] for one in told] == [2, 1, 3]
+
+
+def test_a_new_test_has_nothing_personal_and_passes(data_dir: Path, rules: Path) -> None:
+    done = calltag(data_dir, "new-test", "--ref", "sipsim:call_1")
+    assert done.returncode == 0
+    assert "left out as personal: caller, transcript, custom.note" in done.stdout
+    for personal in ("612345678", "Jane"):
+        assert personal not in done.stdout
+    tested = RULES.partition("\ntests:")[0] + "\n" + done.stdout
+    rules.write_text(tested)
+    assert calltag(data_dir, "test", rules).stdout == "4 tests, 4 passed, 0 failed\n"
+
+
+def test_without_a_store_that_is_said(tmp_path: Path, rules: Path) -> None:
+    done = calltag(tmp_path / "none", "new-test", "--ref", "sipsim:call_1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("calltag: nothing is stored yet: there is no ")
+    assert not (tmp_path / "none").exists()
+
+
+def test_ended_calls_come_page_by_page_each_once(database: Database) -> None:
+    with database.write() as connection:
+        row = {
+            "account": "a",
+            "state": "done",
+            "first_at": 0.0,
+            "next_at": 0.0,
+            "ended": True,
+            "others": None,
+        }
+        rows = [{**row, "facts": {"duration": at}} for at in range(PAGE + 5)]
+        connection.execute(insert(calls), rows)
+    found = [call.facts["duration"] for call in ended_calls(database)]
+    assert found == list(range(PAGE + 5))

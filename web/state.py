@@ -1,0 +1,5 @@
+"""What the API and the pages work with."""
+
+from worker.why import State
+
+__all__ = ["State"]
