@@ -50,4 +50,4 @@ def test_set_up_is_checked_events_switched_on_and_a_test_event_seen(
     page.get_by_role("button", name="Switch them on").click()
     expect(page.locator("#checks")).to_contain_text("switched on: incoming_call_start")
     page.get_by_role("button", name="Send a test event").click()
-    expect(page.locator("#checks")).to_contain_text("the test event was seen: it is event 2")
+    expect(page.locator("#checks")).to_contain_text("test event was seen")
