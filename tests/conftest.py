@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -32,6 +33,9 @@ if not os.environ.get("CALLTAG_TEST_RANDOM"):
     settings.load_profile("suite")
 
 FAULTS = Path(__file__).parent / "faults"
+
+# a shell that starts the tests in the background has it ignored, and what a test starts would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
