@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> Starlette:
         inbox.start()
         waker.start()
         yield
-        await asyncio.to_thread(inbox.close)
+        await inbox.close()
         await asyncio.to_thread(waker.close)
         shared.close()
         inboxes.close()

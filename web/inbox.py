@@ -38,65 +38,71 @@ class GroupCommit:
     def __init__(self, database: Database, committed: Callable[[], None]) -> None:
         self._database = database
         self._committed = committed
-        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._arrived: list[Waiting] = []
+        self._at_work = False
+        """A group is being gathered or committed; the next one waits for it, and grows."""
+        self._groups: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Commits what is waiting, and ends; a database that hangs does not hold it up for ever."""
-        self._queue.put(None)
-        self._thread.join(CLOSING)
+        if self._arrived:
+            self._hand_over(len(self._arrived))
+        self._groups.put(None)
+        await asyncio.to_thread(self._thread.join, CLOSING)
 
     async def keep(self, arrival: Arrival) -> bool:
         """Commits the event; True when it is new, False for a duplicate. Raises `Unavailable`."""
-        if self._queue.qsize() >= MOST:
+        if len(self._arrived) >= MOST:
             raise Unavailable("too many webhooks are waiting for the database")
-        waiting = Waiting(arrival, asyncio.get_running_loop().create_future())
-        self._queue.put(waiting)
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(arrival, loop.create_future())
+        self._arrived.append(waiting)
+        if not self._at_work:
+            self._at_work = True
+            loop.call_soon(self._gather, 1)
         try:
             return await waiting.answer
         finally:
             waiting.arrival = None
 
+    def _gather(self, before: int) -> None:
+        """Hands over what has arrived, as soon as a turn of the event loop brings no more: many small commits
+        would take the interpreter from the loop many times."""
+        if before < len(self._arrived) < GROUP:
+            asyncio.get_running_loop().call_soon(self._gather, len(self._arrived))
+        else:
+            self._hand_over(GROUP)
+
+    def _hand_over(self, most: int) -> None:
+        group, self._arrived = self._arrived[:most], self._arrived[most:]
+        self._groups.put(group)
+
     def _run(self) -> None:
-        ended = False
-        while not ended:
-            group = self._group()
-            ended = None in group
-            self._commit([waiting for waiting in group if waiting is not None])
+        while (group := self._groups.get()) is not None:
+            pairs = [(one, arrival) for one in group if (arrival := one.arrival) is not None]
+            answers = self._commit([arrival for _, arrival in pairs]) if pairs else []
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                group[0].answer.get_loop().call_soon_threadsafe(
+                    self._tell, [one for one, _ in pairs], answers
+                )
 
-    def _group(self) -> list[Waiting | None]:
-        group = [self._queue.get()]
-        while len(group) < GROUP:
-            try:
-                group.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return group
-
-    def _commit(self, waiting: list[Waiting]) -> None:
-        pairs = [(one, arrival) for one in waiting if (arrival := one.arrival) is not None]
-        if not pairs:
-            return
-        group = [one for one, _ in pairs]
+    def _commit(self, arrivals: list[Arrival]) -> list[bool | Exception]:
         try:
             with self._database.write() as connection:
-                arrivals = [arrival for _, arrival in pairs]
                 answers: list[bool | Exception] = list(inbox.accept(connection, arrivals))
         except Exception as fault:  # noqa: BLE001 whatever it is, nothing was committed: each sender must hear so
-            log.warning("webhooks could not be committed", number=len(group), fault=type(fault).__name__)
-            answers = [Unavailable(type(fault).__name__)] * len(group)
+            log.warning("webhooks could not be committed", number=len(arrivals), fault=type(fault).__name__)
+            return [Unavailable(type(fault).__name__)] * len(arrivals)
         if any(answer is True for answer in answers):
             self._committed()
-        _tell(group, answers)
+        return answers
 
-
-def _tell(group: list[Waiting], answers: list[bool | Exception]) -> None:
-    """Hands the answers to the event loop, all in one step."""
-
-    def tell() -> None:
+    def _tell(self, group: list[Waiting], answers: list[bool | Exception]) -> None:
+        """Hands the answers to the event loop, all in one step."""
         for waiting, answer in zip(group, answers, strict=True):
             if waiting.answer.done():  # its sender has gone
                 continue
@@ -104,9 +110,9 @@ def _tell(group: list[Waiting], answers: list[bool | Exception]) -> None:
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)
-
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        group[0].answer.get_loop().call_soon_threadsafe(tell)
+        self._at_work = bool(self._arrived)
+        if self._at_work:
+            self._gather(0)
 
 
 class Waker:
