@@ -16,7 +16,7 @@ from worker.fold import read
 from worker.knowledge import ECHO_TIME, Known, between_our_writes, expected
 from worker.settings import Account
 
-BATCH = 64
+BATCH = 128
 """Events linked in one transaction: on SQLite it must not hold the write lock over 50 ms."""
 QUEUED = 30.0
 """Seconds that the sweeper leaves a call alone after it was sent to the workers."""
