@@ -14,10 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cli.parts import PROCESSES
 from cli.valkey import Valkey
 from tests.processes import alive, descendants
 from tests.service import free_port
 from tests.waiting import eventually
+from worker.celery import BEHIND_LIVE
 
 RULES = Path(__file__).parent.parent / "rules" / "samples" / "first-rules.yaml"
 PARTS = {"valkey", "sweeper", "worker", "batch", "web"}
@@ -123,6 +125,18 @@ def test_ctrl_c_and_a_closed_terminal_end_it_too(start: Starter, number: signal.
     everything = [p.pid for p in descendants(up.process.pid)]
     assert up.stop(number) == 0
     assert alive(*everything) == []
+
+
+def test_re_tagging_goes_behind_live_calls_at_the_processor_too(start: Starter) -> None:
+    up = start()
+    up.await_ok()
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def niceness(part: str) -> list[int]:
+        return [os.getpriority(os.PRIO_PROCESS, one.pid) - mine for one in descendants(up.part(part))]
+
+    eventually(lambda: niceness("batch") == [BEHIND_LIVE] * PROCESSES, "re-tagging goes behind")
+    assert niceness("worker") == [0] * PROCESSES
 
 
 def test_nothing_is_left_when_it_is_killed(start: Starter) -> None:

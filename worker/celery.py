@@ -31,6 +31,9 @@ LIVE = "live"
 BATCH = "batch"
 CHUNK = 64
 """Calls in one message."""
+BEHIND_LIVE = 10
+"""By how much the niceness of a re-tagging process is over that of the others: live calls go first at the
+processor too."""
 VISIBILITY = 600
 WOKEN = "calltag:woken"
 """Stands in Redis while a message of new events waits: until a worker takes it up, one is enough."""
@@ -174,6 +177,8 @@ def create_worker(settings: Settings, queue: str = LIVE) -> Celery:
 
     def start(**_: Any) -> None:
         die_with_parent(os.getppid())
+        if queue == BATCH:
+            os.nice(BEHIND_LIVE)
         logs.configure(settings, part)
         process.append(Worker(settings, messages, part, shared=places))
 
