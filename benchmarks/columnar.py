@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import plot, workload
-from benchmarks.measure import RESULTS, machine, rounded, side_by_side, table, tell, where
+from benchmarks.measure import RESULTS, machine, memory_of_all, rounded, side_by_side, table, tell, where
 from benchmarks.peers import COMPARED, Given, Rules, Test, given, tests_of
 from rules.columns import ROWS, Answers, Block, counts
 from rules.evaluate import evaluate
@@ -143,33 +143,19 @@ def backtests(ruleset: RuleSet) -> list[dict[str, Any]]:
     return found
 
 
-PEAK = """
-import re, runpy, sys
-try:
-    runpy.run_module("cli", run_name="__main__", alter_sys=True)
-finally:
-    print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
-"""
-"""Runs a command, and tells the KB of memory that it took at most."""
-
-
 def _backtest(rules: Path, calls: Path) -> tuple[float, float]:
-    """Seconds, and MB of memory at most."""
-    argv = [
-        sys.executable,
-        "-c",
-        PEAK,
-        "rules",
-        "backtest",
-        str(rules),
-        "--calls",
-        str(calls),
-        "--format",
-        "csv",
-    ]
-    start = time.perf_counter()
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)  # noqa: S603
-    return time.perf_counter() - start, int(done.stderr.split()[-1]) / 1024
+    """Seconds, and MB of memory at most, of all its processes."""
+    argv = [sys.executable, "-P", "-m", "cli", "rules", "backtest", str(rules)]
+    argv += ["--calls", str(calls), "--format", "csv"]
+    most, start = 0.0, time.perf_counter()
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+        while process.poll() is None:
+            most = max(most, memory_of_all(process.pid))
+            time.sleep(0.1)
+    took = time.perf_counter() - start
+    if process.returncode:
+        sys.exit(f"the backtest ended with {process.returncode}")
+    return took, most
 
 
 def by_calls(rules: list[dict[str, Any]], facts: Sequence[Facts]) -> dict[str, list[tuple[float, float]]]:

@@ -15,8 +15,7 @@ import httpx
 
 from benchmarks import services
 from benchmarks.load import DURATION, RECEIVER, STEP, body, caller, reference, request
-from benchmarks.measure import machine, rounded, side_by_side, table, tell, where
-from tests.processes import descendants
+from benchmarks.measure import machine, memory_of_all, rounded, side_by_side, table, tell, where
 from tests.service import free_port
 from tests.waiting import eventually
 
@@ -116,16 +115,6 @@ def delays(port: int, platform: int) -> list[float]:
     return [times[one] - at for one, at in sent.items()]
 
 
-def proportional_memory(pid: int) -> float:
-    """MB of the process and all below it, what they share counted once."""
-    total = 0
-    for one in [pid, *(process.pid for process in descendants(pid))]:
-        for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1000
-
-
 def help_time() -> float:
     """Seconds that `calltag --help` takes more than a bare Python."""
     taken: dict[str, list[float]] = {"bare": [], "help": []}
@@ -201,7 +190,7 @@ def main() -> None:
         platforms = [stack.enter_context(services.platform(folder)) for _ in range(2)]
         port, pid, result["start"] = stack.enter_context(calltag_up(folder / "ours", platforms[0]))
         time.sleep(5)
-        result["memory"] = proportional_memory(pid)
+        result["memory"] = memory_of_all(pid)
         ours = Pipeline(load, port, "/webhooks/sipsim", platforms[0])
         other = stack.enter_context(rival(folder / "rival", platforms[1]))
         theirs = Pipeline(load, other, "/delay", platforms[1])

@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.processes import descendants
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
@@ -36,6 +38,17 @@ def side_by_side(
             units = work()
             rates[name].append(units / (clock() - start))
     return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def pss(pid: int) -> float:
+    """MB of memory of a process, where what several share counts in parts (proportional set size)."""
+    shown = re.search(r"^Pss:\s+(\d+)", _read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
+    return int(shown[1]) / 1000 if shown else 0.0  # it has just ended
+
+
+def memory_of_all(pid: int) -> float:
+    """The same of a process and all below it."""
+    return pss(pid) + sum(pss(process.pid) for process in descendants(pid))
 
 
 def machine(*packages: str) -> dict[str, Any]:

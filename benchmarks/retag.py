@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from benchmarks.load import SECRET
-from benchmarks.measure import machine, rounded, table, tell, where
+from benchmarks.measure import machine, pss, rounded, table, tell, where
 from benchmarks.services import answers, running, settings, valkey
 from tests.processes import descendants
 from tests.service import free_port, part_of
@@ -141,14 +141,6 @@ class Calltag:
             assert told["state"] in ("planning", "planned", "running"), told
             time.sleep(LOOK_EVERY if time.time() - began > 10 * LOOK_EVERY else 0.2)
         raise AssertionError(f"job {job} is not {state} in time")
-
-
-def pss(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:  # it has just ended
-        return 0.0
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 @contextmanager

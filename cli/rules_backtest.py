@@ -4,26 +4,34 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from enum import StrEnum
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from cli.errors import UserError
+from cli.processes import side_by_side
 
 if TYPE_CHECKING:
-    from rules.backtest import Backtest
+    from rules.backtest import Backtest, Counts
     from rules.calls import Line
     from rules.facts import Facts
     from rules.ruleset import RuleSet
 
+    Raw = tuple[list[Any], Callable[[Any], Line]]
+    """A part of the calls as their source has them, and what reads each."""
+
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_BARS = 40
 FAULTS_TOLD = 5
+PART = 4096
+"""Calls counted at once: more of them take more memory, and no less time."""
 
 
 class BacktestFormat(StrEnum):
@@ -48,27 +56,31 @@ def moment(text: str | None, option: str, ruleset: "RuleSet", end: bool) -> date
     return datetime.combine(day, time.max if end else time.min, ruleset.timezone)
 
 
-def read_calls(path: Path, ruleset: "RuleSet", config: Path | None) -> "Iterator[Line]":
+def read_calls(path: Path, ruleset: "RuleSet", config: Path | None) -> Iterator["Raw"]:
     """The calls of a JSONL or CSV file (by its name), of the store for `store`, of standard input for `-`."""
-    from rules.calls import HeaderError, read_csv, read_header, read_json_lines
+    from rules.calls import HeaderError, read_header, read_json, read_row, read_rows
 
     if str(path) == "store":
-        from cli.rules_store import stored_calls
+        from cli.rules_store import read_stored, stored_calls
 
-        yield from stored_calls(config)
-        return
-    if path.suffix.lower() != ".csv":
+        yield from _parts(stored_calls(config), read_stored)
+    elif path.suffix.lower() != ".csv":
         with _opened(path) as lines:
-            yield from read_json_lines(lines)
-        return
-    with _opened(path) as lines:
-        texts = (line.decode("utf-8", "surrogateescape") for line in lines)
-        try:
-            header = read_header(_without_mark(texts))
-        except HeaderError as fault:
-            raise UserError(f"{path}: {fault}") from None
-        tell_missing(path, header, ruleset)
-        yield from read_csv(texts, header)
+            yield from _parts(enumerate(lines, 1), read_json)
+    else:
+        with _opened(path) as lines:
+            texts = (line.decode("utf-8", "surrogateescape") for line in lines)
+            try:
+                header = read_header(_without_mark(texts))
+            except HeaderError as fault:
+                raise UserError(f"{path}: {fault}") from None
+            tell_missing(path, header, ruleset)
+            yield from _parts(read_rows(texts, len(header)), partial(read_row, header=header))
+
+
+def _parts(items: Iterator[Any], read: "Callable[[Any], Line]") -> Iterator["Raw"]:
+    while part := list(islice(items, PART)):
+        yield part, read
 
 
 def _without_mark(lines: Iterator[str]) -> Iterator[str]:
@@ -107,32 +119,44 @@ def _opened(path: Path) -> Iterator[Iterator[bytes]]:
 
 
 def count(
-    backtest: "Backtest", lines: "Iterator[Line]", since: datetime | None, until: datetime | None
+    backtest: "Backtest", parts: Iterator["Raw"], since: datetime | None, until: datetime | None
 ) -> int:
     """Adds the calls of that time; gives how many lines were bad, the first of which it tells."""
-    from rules.backtest import moment_of
-    from rules.columns import ROWS
-
     bad = 0
-    block: list[tuple[Facts, str]] = []
-    for line in lines:
+    for counted in side_by_side(partial(_counted, backtest, since, until), parts):
+        for line in counted.bad[: max(FAULTS_TOLD - bad, 0)]:
+            print(f"line {line.number}: {line.fault}", file=sys.stderr)
+        bad += len(counted.bad)
+        backtest.counts.add(counted.counts)
+    if bad:
+        print(f"{bad} of the lines could not be read and were not counted", file=sys.stderr)
+    return bad
+
+
+class Counted(NamedTuple):
+    """What one part came to, and its lines that could not be read."""
+
+    counts: "Counts"
+    bad: "list[Line]"
+
+
+def _counted(backtest: "Backtest", since: datetime | None, until: datetime | None, raw: "Raw") -> Counted:
+    from rules.backtest import Counts, moment_of
+
+    items, read = raw
+    bad: list[Line] = []
+    facts: list[Facts] = []
+    names: list[str] = []
+    for line in map(read, items):
         if line.facts is None:
-            bad += 1
-            if bad <= FAULTS_TOLD:
-                print(f"line {line.number}: {line.fault}", file=sys.stderr)
+            bad.append(line)
             continue
         when = moment_of(line.facts) or line.at
         outside = when is None or (since and when < since) or (until and when > until)
         if not (since or until) or not outside:
-            block.append((line.facts, line.name or f"line {line.number}"))
-            if len(block) == ROWS:
-                backtest.add(*zip(*block, strict=True))
-                block.clear()
-    if block:
-        backtest.add(*zip(*block, strict=True))
-    if bad:
-        print(f"{bad} of the lines could not be read and were not counted", file=sys.stderr)
-    return bad
+            facts.append(line.facts)
+            names.append(line.name or f"line {line.number}")
+    return Counted(backtest.count(facts, names) if facts else Counts(), bad)
 
 
 def tell(backtest: "Backtest", form: BacktestFormat) -> None:

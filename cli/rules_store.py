@@ -13,7 +13,7 @@ from rules.facts import FactError, Facts, facts_from_json
 from rules.loader import parse
 from store import rulesets
 from store.database import Database, Unavailable
-from store.past import ended_calls
+from store.past import PastCall, ended_calls
 from worker.known import Known, known_call, text_of_test
 
 
@@ -50,15 +50,20 @@ def _call(database: Database, reference: str) -> Known:
     return known
 
 
-def stored_calls(config: Path | None) -> Iterator[Line]:
-    """Every call that ended, as lines of a file would be."""
+def stored_calls(config: Path | None) -> Iterator[tuple[int, PastCall]]:
+    """Every call that ended, numbered."""
     with opened(config) as database:
-        for number, call in enumerate(ended_calls(database), 1):
-            try:
-                at = datetime.fromtimestamp(call.first_at, UTC)
-                yield Line(number, facts_from_json(call.facts), None, call.name, at)
-            except FactError as fault:
-                yield Line(number, None, f"{call.name}: {fault}", call.name)
+        yield from enumerate(ended_calls(database), 1)
+
+
+def read_stored(numbered: tuple[int, PastCall]) -> Line:
+    """The call as a line of a file would have it."""
+    number, call = numbered
+    try:
+        at = datetime.fromtimestamp(call.first_at, UTC)
+        return Line(number, facts_from_json(call.facts), None, call.name, at)
+    except FactError as fault:
+        return Line(number, None, f"{call.name}: {fault}", call.name)
 
 
 def new_test(reference: str, config: Path | None) -> str:

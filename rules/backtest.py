@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import numpy as np
 
-from rules.columns import Answers, Bits, Block, Column, Numbers, counts, numbered, pairs
+from rules.columns import Answers, Block, Column, Numbers, counts, numbered, pairs
 from rules.compile import asked
 from rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Test
 from rules.evaluation import Outcome
@@ -41,6 +41,11 @@ class TagChange:
     counts: Counter[str] = field(default_factory=Counter)
     samples: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in CHANGES})
 
+    def add(self, more: "TagChange") -> None:
+        self.counts.update(more.counts)
+        for kind, names in more.samples.items():
+            add_samples(self.samples[kind], names)
+
 
 @dataclass(slots=True)
 class Threshold:
@@ -53,79 +58,128 @@ class Threshold:
     values: Counter[float] = field(default_factory=Counter)
 
 
+@dataclass(slots=True)
+class Counts:
+    """What some calls came to under a rule set; in arrays each rule has the place that it has in the set."""
+
+    calls: int = 0
+    days: Counter[date] = field(default_factory=Counter)
+    tags: Counter[str] = field(default_factory=Counter)
+    changes: dict[str, TagChange] = field(default_factory=dict)
+    values: dict[str, Counter[float]] = field(default_factory=dict)
+    """By field that a number is asked of, its values."""
+    outcomes: dict[Outcome, Numbers] = field(default_factory=dict)
+    true_on: dict[date, Numbers] = field(default_factory=dict)
+    unknown: dict[int, list[str]] = field(default_factory=dict)
+    """By a rule's place, a few calls of which it is unknown."""
+
+    def add(self, more: "Counts") -> None:
+        """Adds those of calls that come after these."""
+        self.calls += more.calls
+        self.days.update(more.days)
+        self.tags.update(more.tags)
+        for tag, change in more.changes.items():
+            self.changes.setdefault(tag, TagChange()).add(change)
+        for asks, values in more.values.items():
+            self.values.setdefault(asks, Counter()).update(values)
+        for outcome, found in more.outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + found
+        for day, found in more.true_on.items():
+            self.true_on[day] = self.true_on.get(day, 0) + found
+        for rule, names in more.unknown.items():
+            add_samples(self.unknown.setdefault(rule, []), names)
+
+
+def add_samples(samples: list[str], more: Sequence[str]) -> None:
+    """The first ones stay."""
+    samples += more[: SAMPLE - len(samples)]
+
+
 class Backtest:
     """Counts as calls are added; `against` is an older set to compare the tags with."""
 
     def __init__(self, ruleset: RuleSet, against: RuleSet | None = None) -> None:
         self.ruleset = ruleset
         self.against = against
-        self.calls = 0
-        self.days: Counter[date] = Counter()
-        self.tags: Counter[str] = Counter()
-        self.changes: dict[str, TagChange] = {}
+        self.counts = Counts()
         self.thresholds = [threshold for rule in ruleset.rules for threshold in _thresholds(rule)]
-        self._values: dict[str, Counter[float]] = {one.asks: Counter() for one in self.thresholds}
-        for threshold in self.thresholds:
-            threshold.values = self._values[threshold.asks]
-        self._outcomes = {outcome: np.zeros(len(ruleset.rules), dtype=np.intp) for outcome in Outcome}
-        self._by_day: dict[date, Numbers] = {}
-        self._unknown: dict[int, list[str]] = {}
+        for one in self.thresholds:
+            one.values = self.counts.values.setdefault(one.asks, Counter())
         self._places = {rule.id: at for at, rule in enumerate(ruleset.rules)}
         self._giving = Giving(ruleset)
 
+    @property
+    def calls(self) -> int:
+        return self.counts.calls
+
+    @property
+    def days(self) -> Counter[date]:
+        return self.counts.days
+
+    @property
+    def tags(self) -> Counter[str]:
+        return self.counts.tags
+
+    @property
+    def changes(self) -> dict[str, TagChange]:
+        return self.counts.changes
+
     def add(self, facts: Sequence[Facts], names: Sequence[str]) -> None:
         """More calls; `names` are how they are called in samples. Best as many as `columns.ROWS` at once."""
+        self.counts.add(self.count(facts, names))
+
+    def count(self, facts: Sequence[Facts], names: Sequence[str]) -> Counts:
+        """What these calls alone come to."""
         block = Block(facts)
         answers = Answers(self.ruleset, block)
-        self.calls += len(facts)
-        self._count_outcomes(answers, names)
-        self._count_days(answers)
-        for asks, values in self._values.items():
-            _count_values(answers.column(asks), values)
         rows, tags = self._giving.given(answers)
-        for tag, calls in zip(*np.unique(tags, return_counts=True), strict=True):
-            self.tags[self._giving.tags[tag]] += int(calls)
+        found = Counts(
+            calls=len(facts),
+            tags=Counter(
+                {
+                    self._giving.tags[tag]: int(calls)
+                    for tag, calls in zip(*np.unique(tags, return_counts=True), strict=True)
+                }
+            ),
+            values={asks: _counted_values(answers.column(asks)) for asks in self.counts.values},
+        )
+        self._count_outcomes(found, answers, names)
+        self._count_days(found, answers)
         if self.against:
             before = Giving(self.against)
-            self._compare(before, before.given(Answers(self.against, block)), (rows, tags), names)
+            self._compare(found, before, before.given(Answers(self.against, block)), (rows, tags), names)
+        return found
 
-    def _count_outcomes(self, answers: Answers, names: Sequence[str]) -> None:
+    def _count_outcomes(self, found: Counts, answers: Answers, names: Sequence[str]) -> None:
         rules = self.ruleset.rules
         off = np.asarray([rule.mode is Mode.OFF for rule in rules])
         stopped = np.cumsum(np.bincount(answers.stops, minlength=len(rules) + 1))[:-1]
         unknown = answers.possible & ~answers.true & answers.asked
-        found = {
+        found.outcomes = {
             Outcome.TRUE: counts(answers.true & answers.asked, len(rules)),
             Outcome.UNKNOWN: counts(unknown, len(rules)),
             Outcome.SKIPPED: np.concatenate([[0], stopped[:-1]]) * [rule.mode is Mode.LIVE for rule in rules],
-            Outcome.OFF: off * len(answers.block.facts),
+            Outcome.OFF: off * found.calls,
         }
-        found[Outcome.FALSE] = len(answers.block.facts) - np.sum(list(found.values()), axis=0)
-        for outcome, number in found.items():
-            self._outcomes[outcome] += number
-        for rule in np.flatnonzero(found[Outcome.UNKNOWN]).tolist():
-            self._sample_unknown(rule, unknown[:, rule // 64] >> np.uint64(rule % 64), names)
+        found.outcomes[Outcome.FALSE] = found.calls - np.sum(list(found.outcomes.values()), axis=0)
+        for rule in np.flatnonzero(found.outcomes[Outcome.UNKNOWN]).tolist():
+            rows = np.flatnonzero(unknown[:, rule // 64] >> np.uint64(rule % 64) & np.uint64(1))
+            found.unknown[rule] = [names[row] for row in rows[:SAMPLE]]
 
-    def _sample_unknown(self, at: int, lowest: Bits, names: Sequence[str]) -> None:
-        """More calls of which the rule at that place is unknown: those whose lowest bit is set."""
-        known = self._unknown.setdefault(at, [])
-        if len(known) < SAMPLE:
-            rows = np.flatnonzero(lowest & np.uint64(1))
-            known += [names[row] for row in rows[: SAMPLE - len(known)]]
-
-    def _count_days(self, answers: Answers) -> None:
+    def _count_days(self, found: Counts, answers: Answers) -> None:
         days = [day_of(facts, self.ruleset) for facts in answers.block.facts]
-        self.days.update(day for day in days if day)
+        found.days.update(day for day in days if day)
         places, codes = numbered(days)
         rows, rules = pairs(answers.true & answers.asked)
         number = len(self.ruleset.rules)
         table = np.bincount(codes[rows] * number + rules, minlength=len(places) * number)
-        for day, found in zip(places, table.reshape(-1, number), strict=True):
-            if day and found.any():
-                self._by_day[day] = self._by_day.get(day, 0) + found
+        for day, calls in zip(places, table.reshape(-1, number), strict=True):
+            if day and calls.any():
+                found.true_on[day] = calls
 
     def _compare(
         self,
+        found: Counts,
         giving_before: Giving,
         before: tuple[Numbers, Numbers],
         after: tuple[Numbers, Numbers],
@@ -142,24 +196,24 @@ class Backtest:
             "lost": np.setdiff1d(old, new),
             "unchanged": np.intersect1d(old, new),
         }
-        for kind, found in kinds.items():
-            rows, tags = np.divmod(found, len(every))
+        for kind, which in kinds.items():
+            rows, tags = np.divmod(which, len(every))
             for at, calls in zip(*np.unique(tags, return_counts=True), strict=True):
-                change = self.changes.setdefault(every[at], TagChange())
-                some = rows[tags == at][: SAMPLE - len(change.samples[kind])]
+                change = found.changes.setdefault(every[at], TagChange())
                 change.counts[kind] += int(calls)
-                change.samples[kind] += [names[row] for row in some]
+                change.samples[kind] += [names[row] for row in rows[tags == at][:SAMPLE]]
 
     @property
     def rules(self) -> dict[str, RuleCount]:
         """The counts of each rule by its id."""
+        outcomes = self.counts.outcomes
         found = {
-            rule.id: RuleCount(Counter({kind: int(n[at]) for kind, n in self._outcomes.items() if n[at]}))
+            rule.id: RuleCount(Counter({kind: int(n[at]) for kind, n in outcomes.items() if n[at]}))
             for at, rule in enumerate(self.ruleset.rules)
         }
-        for place, names in self._unknown.items():
+        for place, names in self.counts.unknown.items():
             found[self.ruleset.rules[place].id].unknown = names
-        for day, calls in self._by_day.items():
+        for day, calls in self.counts.true_on.items():
             for at in np.flatnonzero(calls):
                 found[self.ruleset.rules[at].id].days[day] = int(calls[at])
         return found
@@ -167,7 +221,7 @@ class Backtest:
     def share(self, id_: str) -> float:
         """The part of all calls for which the rule is true."""
         at = self._places[id_]
-        return int(self._outcomes[Outcome.TRUE][at]) / self.calls if self.calls else 0.0
+        return int(self.counts.outcomes[Outcome.TRUE][at]) / self.calls if self.calls else 0.0
 
     def remarks(self) -> Iterator[str]:
         """Rules that take almost all calls, or none."""
@@ -222,12 +276,14 @@ def _tests(condition: Condition) -> Iterator[tuple[Comparison, Test]]:
                 yield from _tests(item)
 
 
-def _count_values(column: Column, counted: Counter[float]) -> None:
+def _counted_values(column: Column) -> Counter[float]:
+    counted: Counter[float] = Counter()
     for value, calls in zip(
         column.values, np.bincount(column.codes, minlength=len(column.values)), strict=True
     ):
         if isinstance(value, int | float):
             counted[_rounded(value)] += int(calls)
+    return counted
 
 
 def _rounded(value: float) -> float:

@@ -1,7 +1,7 @@
 """Calls from files: JSON lines as `eval` reads them, or CSV with field names as columns."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -32,13 +32,13 @@ class HeaderError(ValueError):
     """A CSV file whose columns are not the fields of calls."""
 
 
-def read_json_lines(lines: Iterable[bytes]) -> Iterator[Line]:
-    """One call a line; what is wrong with a line is told in its place."""
-    for number, line in enumerate(lines, 1):
-        try:
-            yield Line(number, read_line(line)[0], None)
-        except FactError as fault:
-            yield Line(number, None, str(fault))
+def read_json(line: tuple[int, bytes]) -> Line:
+    """The call of a JSON line, which comes with its number."""
+    number, text = line
+    try:
+        return Line(number, read_line(text)[0], None)
+    except FactError as fault:
+        return Line(number, None, str(fault))
 
 
 def read_header(lines: Iterator[str]) -> list[str]:
@@ -68,14 +68,12 @@ def _separator(column: str) -> str:
     return ""
 
 
-def read_csv(lines: Iterator[str], header: list[str]) -> Iterator[Line]:
-    """The calls after the header. An empty cell is a missing value; `tags` are divided by `;`."""
-    for number, cells, fault in read_rows(lines, len(header)):
-        yield Line(number, None, fault) if fault else _line(number, cells, header)
+Row = tuple[int, list[str], str | None]
+"""Number and cells of a line of CSV, or what is wrong with it."""
 
 
-def read_rows(lines: Iterator[str], width: int) -> Iterator[tuple[int, list[str], str | None]]:
-    """Number and cells of each line after the header, or what is wrong with it."""
+def read_rows(lines: Iterator[str], width: int) -> Iterator[Row]:
+    """The lines after the header."""
     csv.field_size_limit(LARGEST_CELL)
     reader = csv.reader(lines, strict=True)
     while True:
@@ -93,12 +91,16 @@ def read_rows(lines: Iterator[str], width: int) -> Iterator[tuple[int, list[str]
             yield reader.line_num + 1, cells, None
 
 
-def _line(number: int, cells: list[str], header: list[str]) -> Line:
+def read_row(row: Row, header: list[str]) -> Line:
+    """The call of a row. An empty cell is a missing value; `tags` are divided by `;`."""
+    number, cells, fault = row
+    if fault:
+        return Line(number, None, fault)
     try:
         values = {column: cell_value(column, cell) for column, cell in zip(header, cells, strict=True)}
         return Line(number, facts_from_json(values), None)
-    except FactError as fault:
-        return Line(number, None, str(fault))
+    except FactError as wrong:
+        return Line(number, None, str(wrong))
 
 
 def cell_value(column: str, cell: str) -> Any:

@@ -3,13 +3,18 @@
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from cli.rules_backtest import bars
+from cli.rules_backtest import PART, bars
+from tests.processes import alive, descendants
 from tests.test_cli_rules import RULES, calltag
+from tests.waiting import eventually
 
 START = datetime(2026, 11, 1, 9, tzinfo=UTC)
 
@@ -162,6 +167,55 @@ def test_a_missing_column_is_told(rules: Path, tmp_path: Path) -> None:
     path.write_text("duration\n5\n")
     done = calltag("backtest", rules, "--calls", path)
     assert f"{path}: no column direction; the rules find no value there" in done.stderr
+
+
+def test_many_calls_are_counted_in_several_processes_and_told_as_from_one(
+    rules: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    good = '{"direction": "inbound", "duration": %d, "started_at": "2026-11-20T10:00:00Z"}\n'
+    lines = [good % (2000 if number % 3 == 0 else 60) for number in range(3 * PART)]
+    lines[PART + 1] = '{"direction": "in"}\n'
+    lines[2 * PART] = "{}\n"  # nothing is known of it
+    lines[2 * PART + 5] = "nothing\n"
+    path.write_text("".join(lines))
+    done = calltag("backtest", rules, "--calls", path, "--against", rules, "--format", "json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["calls"] == 3 * PART - 2
+    assert told["rules"]["long-call"] == {
+        "true": PART,
+        "false": 2 * PART - 3,
+        "unknown": 1,
+        "skipped": 0,
+        "off": 0,
+        "share": round(PART / (3 * PART - 2), 6),
+        "days": {"2026-11-20": PART},
+    }
+    assert told["changes"]["Long Call"]["samples"]["unchanged"] == [f"line {n}" for n in (1, 4, 7, 10, 13)]
+    assert [line.split(":")[0] for line in done.stderr.splitlines()[:2]] == [
+        f"line {PART + 2}",
+        f"line {2 * PART + 6}",
+    ]
+
+
+def test_a_backtest_that_is_stopped_by_hand_leaves_nothing_running(rules: Path) -> None:
+    line = b'{"direction": "inbound", "duration": 2000}\n'
+    command = [sys.executable, "-m", "cli", "rules", "backtest", str(rules), "--calls", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(line * 2 * PART)
+        process.stdin.flush()
+        eventually(lambda: descendants(process.pid), "other processes count", 60)
+        below = [one.pid for one in descendants(process.pid)]
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+        assert process.wait(60) != 0
+    eventually(lambda: not alive(*below), "no process is left", 10)
+    assert b"Traceback" not in told, told.decode()
 
 
 def test_a_page_is_written_whole_or_not_at_all(rules: Path, calls: Path, tmp_path: Path) -> None:
