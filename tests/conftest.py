@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ import psycopg
 import pytest
 import redis
 from hypothesis import settings
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from cli.valkey import Valkey, embedded
 from store.database import Database, migrate
@@ -99,35 +100,61 @@ def _alone(name: str) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A new, empty database on the PostgreSQL server of CALLTAG_TEST_POSTGRES_URL, as SQLAlchemy takes it."""
-
+@contextmanager
+def _postgres(template: str = "template1") -> Iterator[URL]:
+    """A new database on the PostgreSQL server of CALLTAG_TEST_POSTGRES_URL, a copy of that one."""
     server = make_url(_given("CALLTAG_TEST_POSTGRES_URL", "PostgreSQL")).set(drivername="postgresql")
     name = f"calltag_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         try:
-            url = server.set(drivername="postgresql+psycopg", database=name)
-            yield url.render_as_string(hide_password=False)
+            yield server.set(drivername="postgresql+psycopg", database=name)
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A new, empty database on the PostgreSQL server of CALLTAG_TEST_POSTGRES_URL, as SQLAlchemy takes it."""
+    with _postgres() as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables() -> Iterator[str]:
+    """The name of a database with the tables and nothing in them, to be copied: to make them takes longer."""
+    with _postgres() as url:
+        made = Database(url.render_as_string(hide_password=False))
+        migrate(made)
+        made.close()
+        assert url.database
+        yield url.database
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database: the test runs once on each kind."""
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database without tables: the test runs once on each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'calltag.db'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a store with its tables and nothing in them: the test runs once on each kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "calltag.db")
+        yield f"sqlite:///{tmp_path / 'calltag.db'}"
+    else:
+        with _postgres(request.getfixturevalue("postgres_with_tables")) as url:
+            yield url.render_as_string(hide_password=False)
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A store with its tables and nothing in them, on each kind of database."""
     database = Database(database_url, busy=5.0)
-    migrate(database)
     yield database
     database.close()
 

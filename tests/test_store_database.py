@@ -93,10 +93,10 @@ def test_the_newest_migration_is_the_one_that_the_store_asks_for() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_several_processes_may_migrate_at_once(database_url: str) -> None:
+def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, database_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", MIGRATE, empty_database_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         for _ in range(4)
     ]
@@ -109,7 +109,7 @@ def test_several_processes_may_migrate_at_once(database_url: str) -> None:
         process.stdin.flush()
     assert [process.communicate(timeout=60)[0] for process in started] == [b""] * 4
     assert [process.returncode for process in started] == [0] * 4
-    database = Database(database_url)
+    database = Database(empty_database_url)
     with database.read() as connection:
         assert counts(connection) == {}
     database.close()
