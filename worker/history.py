@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 
 from platforms.adapter import Record
 from rules.facts import Facts, facts_to_json
-from store import fleet, inbox, keeping, linking
+from store import fleet, inbox, keeping, linking, similar_calls
 from store.calls import others_of, tags_of
 from store.database import Database, checkpoint
 from store.inbox import Arrival
 from store.keeping import Past
-from store.linking import Ref, SimilarCall
+from store.linking import Ref
+from store.similar_calls import SimilarCall
 from worker.fold import fold
 from worker.knowledge import Known, believe
 from worker.lookup import fits
@@ -181,7 +182,7 @@ def _alike(
     telling = [record for record in records if {"caller", "receiver"} <= record.event.facts.keys()]
     pairs = {_pair(record.event.facts) for record in telling}
     rows: defaultdict[tuple[str, str], list[SimilarCall]] = defaultdict(list)
-    for row in linking.similar(connection, account.name, pairs, kind, since, until):
+    for row in similar_calls.similar(connection, account.name, pairs, kind, since, until):
         if row.id not in named:
             rows[_pair(row.facts)].append(row)
     refs = (

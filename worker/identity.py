@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from platforms.adapter import Client, Platform, Record
 from platforms.errors import PlatformError
 from rules.facts import facts_from_json, facts_to_json
-from store import inbox, linking
+from store import inbox, linking, similar_calls
 from store.calls import LeasedCall, Outcome
 from store.inbox import Arrival
 from worker import outcomes
@@ -97,7 +97,7 @@ def identify(worker: Worker, account: Account, client: Client, works: Iterable[W
 def _read(worker: Worker, account: Account, client: Client, works: Sequence[Work]) -> list[Outcome]:
     """Asks for the platform's records; one that was asked for already is only waiting in the inbox."""
     with worker.database.read() as connection:
-        heard = linking.with_numbers(connection, [work.call.id for work in works])
+        heard = similar_calls.with_numbers(connection, [work.call.id for work in works])
     waiting = [work for work in works if work.call.id in heard and _is_young(work)]
     asked = [work for work in works if work not in waiting]
     later = time.time() + BUSY_WAIT
@@ -166,7 +166,7 @@ def _postponed(work: Work, reason: str) -> Outcome:
 
 def _others_unread(worker: Worker, account: Account) -> bool:
     with worker.database.read() as connection:
-        return linking.unread(connection, account.name, account.platform.id_kind)
+        return similar_calls.unread(connection, account.name, account.platform.id_kind)
 
 
 def _with_strangers(worker: Worker, account: Account, works: Sequence[Work]) -> set[int]:
@@ -180,7 +180,7 @@ def _with_strangers(worker: Worker, account: Account, works: Sequence[Work]) -> 
     pairs = {(str(one.get("caller")), str(one.get("receiver"))) for one in facts.values()}
     since = _lately(work.call for work in works)
     with worker.database.read() as connection:
-        rows = linking.only_by_id(connection, account.name, pairs, kind, since)
+        rows = similar_calls.only_by_id(connection, account.name, pairs, kind, since)
     return {call for call, mine in facts.items() if any(fits(mine, row.facts) for row in rows)}
 
 
@@ -193,7 +193,7 @@ def _candidates(worker: Worker, account: Account, work: Work) -> list[Wanted]:
     """The calls that this row may be: first heard of no further apart than one waits for a call."""
     caller, receiver = str(work.folded.facts.get("caller")), str(work.folded.facts.get("receiver"))
     with worker.database.read() as connection:
-        rows = linking.similar(connection, account.name, [(caller, receiver)], account.platform.id_kind)
+        rows = similar_calls.similar(connection, account.name, [(caller, receiver)], account.platform.id_kind)
         refs = linking.refs_of(connection, [row.id for row in rows])
     lately = [row for row in rows if abs(row.first_at - work.call.first_at) < outcomes.UNKNOWN_FOR]
     found = [wanted for row in lately if (wanted := stored(row, refs.get(row.id, []))) is not None]
@@ -213,7 +213,7 @@ def _narrowed(account: Account, client: Client, work: Work, candidates: Sequence
     return near[0]
 
 
-def stored(row: linking.SimilarCall, refs: Iterable[linking.Ref]) -> Wanted | None:
+def stored(row: similar_calls.SimilarCall, refs: Iterable[linking.Ref]) -> Wanted | None:
     """A call of the store as something to look for; None where its time is not known."""
     facts = facts_from_json(row.facts)
     ended_at = facts.get("ended_at")
@@ -239,8 +239,8 @@ def wake_strangers(
         if "caller" in facts and "receiver" in facts
     }
     since = _lately(result.call for result in results)
-    rows = linking.only_by_id(connection, account.name, pairs, account.platform.id_kind, since)
+    rows = similar_calls.only_by_id(connection, account.name, pairs, account.platform.id_kind, since)
     strangers = {row.id for row in rows}  # they do not wake each other: that would have no end
     telling = [facts for call, facts in known.items() if call not in strangers]
     found = [row.id for row in rows if any(fits(facts, row.facts) for facts in telling)]
-    return linking.wake(connection, found, now, BUSY_WAIT)
+    return similar_calls.wake(connection, found, now, BUSY_WAIT)

@@ -14,7 +14,7 @@ import structlog
 
 from platforms.adapter import Record
 from platforms.errors import PlatformError
-from store import fleet, inbox, linking
+from store import fleet, inbox, linking, similar_calls
 from store.database import Unavailable
 from store.inbox import Arrival
 from worker.context import Worker
@@ -112,8 +112,8 @@ class Reconciler:
             matched = match(connection, account, records, begin, until, OVERLAP)
             arrivals = [Arrival(account.name, record.body, now, now, "record") for record in _untold(matched)]
             fed = sum(inbox.accept(connection, arrivals)) if arrivals else 0
-            kept = linking.untouched(connection, [one.call for one in matched if one.call is not None])
-            woken = linking.wake(connection, kept, now)
+            kept = similar_calls.untouched(connection, [one.call for one in matched if one.call is not None])
+            woken = similar_calls.wake(connection, kept, now)
         if fed:
             self._worker.messages.wake()
         if woken:

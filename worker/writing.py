@@ -8,7 +8,7 @@ from platforms.adapter import Changed, Client, Lookup, Record
 from platforms.errors import NotFound, OutOfTime, PlatformError
 from rules.facts import facts_to_json
 from store import calls as store_calls
-from store import fleet, linking
+from store import fleet, linking, similar_calls
 from store.calls import Intent, Outcome, TagState
 from worker import outcomes
 from worker.context import Worker
@@ -254,12 +254,12 @@ class Batch:
         pairs = {(str(f["caller"]), str(f["receiver"])) for f in facts if "caller" in f and "receiver" in f}
         own = {work.call.id for work in works}
         with self.worker.database.read() as connection:
-            rows = linking.similar(connection, self.account.name, pairs, self.account.platform.id_kind)
+            rows = similar_calls.similar(connection, self.account.name, pairs, self.account.platform.id_kind)
         return [rival for row in rows if row.id not in own and (rival := stored(row, [])) is not None]
 
     def _taken(self, ids: Collection[str]) -> set[str]:
         with self.worker.database.read() as connection:
-            return linking.taken(connection, self.account.name, self.account.platform.id_kind, ids)
+            return similar_calls.taken(connection, self.account.name, self.account.platform.id_kind, ids)
 
     def _take(self, found: Mapping[int, Record]) -> dict[int, str]:
         """Notes the ids of the calls that were found; gives those that are to be written by them now.
@@ -274,7 +274,7 @@ class Batch:
         with self.worker.database.write() as connection:
             linking.serialise(connection)
             led = linking.find(connection, [(account, kind, record.id) for record in found.values()])
-            owned = linking.taken(connection, account, kind, [record.id for record in found.values()])
+            owned = similar_calls.taken(connection, account, kind, [record.id for record in found.values()])
             for call, record in found.items():
                 ref = (account, kind, record.id)
                 if led.get(ref, call) == call:
