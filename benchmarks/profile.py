@@ -1,27 +1,79 @@
-"""Where the time goes when calls are evaluated: `scripts/profile [RULES]`."""
+"""Where the time goes: `scripts/profile [WORKLOAD] [NUMBER]`."""
 
+import argparse
 import cProfile
 import pstats
-import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
-from benchmarks import workload
+from benchmarks import sampled, workload
+from rules.backtest import Backtest
+from rules.columns import ROWS
 from rules.evaluate import evaluate
 
 CALLS = 2000
+BLOCKS = 2
+
+
+def online(rules: int) -> None:
+    """Calls evaluated one by one, as a worker does it."""
+    calls = workload.calls(CALLS)
+    ruleset = workload.rule_set(workload.rules(rules))
+    evaluate(ruleset, calls[0])
+
+    def work() -> None:
+        for facts in calls:
+            evaluate(ruleset, facts)
+
+    _profiled(work, f"{CALLS} calls by {rules} rules")
+
+
+def columnar(rules: int) -> None:
+    """Calls backtested in blocks: their columns made, the rules asked, the answers counted."""
+    calls = workload.calls(BLOCKS * ROWS)
+    names = [f"call {at}" for at in range(len(calls))]
+    ruleset = workload.rule_set(workload.rules(rules))
+    Backtest(ruleset).add(calls[:1], names[:1])
+
+    def work() -> None:
+        backtest = Backtest(ruleset)
+        for at in range(0, len(calls), ROWS):
+            backtest.add(calls[at : at + ROWS], names[at : at + ROWS])
+
+    _profiled(work, f"{len(calls)} calls in blocks of {ROWS} by {rules} rules")
+
+
+def _profiled(work: Callable[[], None], title: str) -> None:
+    profile = cProfile.Profile()
+    profile.runcall(work)
+    print(title)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(20)
+
+
+class Workload(NamedTuple):
+    """What is looked at with which number, where none is said; `unit` is what the number counts."""
+
+    show: Callable[[int], None]
+    number: int
+    unit: str
+
+
+WORKLOADS = {
+    "online": Workload(online, 1000, "rules"),
+    "columnar": Workload(columnar, 1000, "rules"),
+    "accept": Workload(sampled.accept, 5, "turns of two seconds"),
+    "end_to_end": Workload(sampled.end_to_end, 8, "turns of a thousand calls"),
+}
 
 
 def main() -> None:
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    calls = workload.calls(CALLS)
-    ruleset = workload.rule_set(workload.rules(number))
-    evaluate(ruleset, calls[0])
-    profile = cProfile.Profile()
-    profile.enable()
-    for facts in calls:
-        evaluate(ruleset, facts)
-    profile.disable()
-    print(f"{CALLS} calls by {number} rules")
-    pstats.Stats(profile).sort_stats("tottime").print_stats(20)
+    numbers = "; ".join(f"{name}: {one.unit}, {one.number}" for name, one in WORKLOADS.items())
+    parser = argparse.ArgumentParser(prog="scripts/profile", description="Shows where the time goes.")
+    parser.add_argument("workload", nargs="?", choices=WORKLOADS, default="online")
+    parser.add_argument("number", nargs="?", type=int, help=f"how much ({numbers})")
+    given = parser.parse_args()
+    chosen = WORKLOADS[given.workload]
+    chosen.show(given.number or chosen.number)
 
 
 if __name__ == "__main__":
