@@ -126,7 +126,7 @@ def test_the_waker_tells_at_once_and_gathers_news_that_come_meanwhile() -> None:
         waker.tell()
     eventually(lambda: told, "the waker tells")
     waker.close()
-    assert told[0] - began < 0.1
+    assert told[0] - began < 0.3, "it does not wait until no more come"
     assert 2 <= len(told) <= 18
     assert not [thread for thread in threading.enumerate() if thread.name == "waker"]
 

@@ -200,14 +200,14 @@ def test_a_pause_only_ever_grows(valkey: Valkey) -> None:
 
 
 def test_a_slot_that_comes_too_late_is_not_taken(valkey: Valkey) -> None:
-    rate = make(valkey, 1)
+    rate = make(valkey, 0.5)
     rate.wait(1.0)
     began = time.monotonic()
     for _ in range(20):
         with pytest.raises(OutOfTime):
             rate.wait(0.5)
-    assert time.monotonic() - began < 0.5, "it was told at once"
-    rate.wait(1.1)  # the next slot is still free
+    assert time.monotonic() - began < 1.5, "it was told at once"
+    rate.wait(2.1)  # the next slot is still free
 
 
 def test_a_thread_that_waits_for_its_turn_keeps_to_its_own_deadline(valkey: Valkey) -> None:
