@@ -1,8 +1,8 @@
 """Where the time of running processes goes: py-spy looks at their stacks while a load is sent.
 
 A sample is the stack of one thread that ran or waited for the disk. py-spy does not stop the process for it:
-that would wake all the threads that wait, and they would count as running. So now and then a stack is torn, or
-of a thread that waits.
+that would wake all the threads that wait, and they would count as running. So now and then a stack is torn,
+or of a thread that waits.
 """
 
 import os
@@ -35,7 +35,7 @@ PATH = "/webhooks/sipsim"
 
 
 class Folded(NamedTuple):
-    """Samples in all, and by function: those in which it ran itself, and those in which it or a callee did."""
+    """Samples in all, and by function: those in which it ran itself, those in which it or a callee did."""
 
     samples: int
     own: Counter[str]
