@@ -31,10 +31,10 @@ from store.job_changes import Result
 from store.job_meeting import Met
 from store.jobs import CallState
 from worker.celery import CHUNK
-from worker.context import CONNECTIONS, LONGEST_REQUEST
+from worker.context import CONNECTIONS, LONGEST_REQUEST, calls_in_lease
 from worker.intake import QUEUED
 from worker.rate import AHEAD, Spacing, Who, cells
-from worker.retag.carry import group_size
+from worker.retag.carry import GROUP
 from worker.sweeper import TICK, sweep
 
 BEGIN = 1_000_000_000.0
@@ -183,7 +183,7 @@ class World:
         while True:
             with self.database.write() as connection:
                 todo = job_changes.next_todo(
-                    connection, self.job, self.now, group_size(self.plan.rate), self.now + LEASE
+                    connection, self.job, self.now, calls_in_lease(self.plan.rate, GROUP), self.now + LEASE
                 )
                 wanted = {one.call: one for one in todo if one.call is not None}
                 leased, lonely = store_calls.lease(connection, list(wanted), owner, self.now, for_job=True)

@@ -675,14 +675,23 @@ def test_no_request_is_begun_that_could_outlast_the_lease(make_bench: Make) -> N
     assert bench.requests() == 0
 
 
+def test_calls_for_which_the_rate_leaves_no_time_within_the_lease_are_handed_on(make_bench: Make) -> None:
+    bench = make_bench(sipsim_rate="0.5")
+    for number in range(8):
+        bench.end(bench.call(number, caller=f"+336{number:08d}"))
+    due = bench.due()
+    tag(bench.worker, due)
+    assert bench.messages.calls == due[5:], "of two requests each, five calls fit into 22 s"
+    assert bench.requests(PUT) == 5
+
+
 def test_a_call_whose_turn_did_not_come_within_the_lease_is_due_again(make_bench: Make) -> None:
     bench = make_bench(sipsim_rate="0.01")
-    calls = [bench.call(n, caller=f"+336{n:08d}") for n in (1, 2)]
-    for call in calls:
-        bench.end(call)
+    call = bench.call()
+    bench.end(call)
     bench.settle()
-    found = [bench.state(call.reference) for call in calls]
-    assert [(one.state, one.reason) for one in found] == [("due", "no slot of the rate was free in time")] * 2
+    found = bench.state(call.reference)
+    assert (found.state, found.reason) == ("due", "no slot of the rate was free in time")
 
 
 # How many requests

@@ -45,6 +45,11 @@ other platforms wait for the process that waits for this one."""
 log = structlog.get_logger()
 
 
+def calls_in_lease(rate: float, most: int) -> int:
+    """How many calls of two requests each a lease leaves time for at so many requests a second. Pure."""
+    return max(1, min(most, int(rate * (LEASE - LONGEST_REQUEST) / 2)))
+
+
 class Messages(Protocol):
     """How work reaches the workers. A lost message costs time, nothing else: the rows say what is due."""
 

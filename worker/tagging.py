@@ -16,7 +16,7 @@ from store.counters import count, spread
 from store.database import Unavailable
 from worker import outcomes
 from worker.attempt import Attempt, attempt, note_answers
-from worker.context import Worker
+from worker.context import Worker, calls_in_lease
 from worker.identity import wake_strangers
 from worker.settings import Account
 
@@ -30,10 +30,11 @@ def tag(worker: Worker, ids: Sequence[int]) -> None:
     """Brings the tags of those of the calls that are due to what the rules give. Raises `Unavailable`.
 
     So that no platform waits for another one's answers, calls of several accounts are handed on apart, and
-    those of an account that another process of this worker is at are left to it.
+    those of an account that another process of this worker is at are left to it. Calls for which the rate
+    leaves no time are handed on as well.
     """
     if len(worker.settings.accounts) < 2:
-        _tag(worker, ids)
+        _tag_in_time(worker, next(iter(worker.settings.accounts), ""), ids)
         return
     with worker.database.read() as connection:
         found = store_calls.by_account(connection, ids)
@@ -42,7 +43,7 @@ def tag(worker: Worker, ids: Sequence[int]) -> None:
     for account, calls in found.items():
         with worker.places.taken(account) as mine:
             if mine:
-                _tag(worker, calls)
+                _tag_in_time(worker, account, calls)
         if mine and worker.places.turned_away(account):
             _send_waiting(worker, account)
 
@@ -53,6 +54,14 @@ def _send_waiting(worker: Worker, account: str) -> None:
         waiting = store_calls.waiting(connection, account, time.time(), MOST)
     if waiting:
         worker.messages.send(waiting)
+
+
+def _tag_in_time(worker: Worker, name: str, ids: Sequence[int]) -> None:
+    account = worker.settings.accounts.get(name)
+    most = len(ids) if account is None else calls_in_lease(account.settings.rate, len(ids))
+    if later := ids[most:]:
+        worker.messages.send(later)
+    _tag(worker, ids[:most])
 
 
 def _tag(worker: Worker, ids: Sequence[int]) -> None:

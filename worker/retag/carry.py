@@ -17,7 +17,7 @@ from store.job_changes import Change, Result
 from store.jobs import CallState, Job
 from worker import outcomes
 from worker.attempt import Attempt, attempt, note_answers
-from worker.context import LONGEST_REQUEST, Worker
+from worker.context import Worker, calls_in_lease
 from worker.knowledge import Known
 from worker.plan import Choose
 from worker.retag.spec import JobRules
@@ -39,11 +39,6 @@ DIED = f"given up after {TRIES} attempts: its worker did not live to tell"
 log = structlog.get_logger()
 
 
-def group_size(rate: float) -> int:
-    """How many calls a lease leaves time for at so many requests a second. Pure."""
-    return max(1, min(GROUP, int(rate * (LEASE - LONGEST_REQUEST) / 2)))
-
-
 def carry_out(worker: Worker, account: Account, job: Job, rules: JobRules) -> bool:
     """Changes the next calls of the job; False where there are none to change now. Raises `Unavailable`."""
     now = time.time()
@@ -51,7 +46,9 @@ def carry_out(worker: Worker, account: Account, job: Job, rules: JobRules) -> bo
         if not jobs.held(connection, job.id).works:
             return False
         leased_at = time.monotonic()
-        todo = job_changes.next_todo(connection, job.id, now, group_size(account.settings.rate), now + LEASE)
+        todo = job_changes.next_todo(
+            connection, job.id, now, calls_in_lease(account.settings.rate, GROUP), now + LEASE
+        )
         wanted = _sorted_out(connection, job, todo)
         leased, lonely = store_calls.lease(connection, list(wanted), worker.name, now, for_job=True)
         taken = {call.id for call in leased}
