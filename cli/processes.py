@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 from cli.errors import UserError
@@ -22,36 +22,43 @@ Result = TypeVar("Result")
 
 
 def side_by_side(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-    """What comes of each part, in their order; no more parts are held at once than processes are at work.
+    """What comes of each part, in their order; of the parts hardly more are held than processes are at work.
 
     `work` goes to the processes by their being forked, so it may be anything; parts and results are pickled.
     One part alone is worked on here.
     """
     parts = iter(parts)
     first = list(islice(parts, 2))
+    several = len(first) > 1
+    parts = chain(iter(first), parts)
+    del first  # or they would be held to the end
     number = min(_processors(), MOST)
-    if len(first) < 2 or number < 2:
-        yield from map(work, chain(first, parts))
-        return
-    yield from _forked(work, chain(first, parts), number)
+    yield from _forked(work, parts, number) if several and number > 1 else map(work, parts)
 
 
-def _forked(work: Callable[[Part], Result], parts: Iterable[Part], number: int) -> Iterator[Result]:
+def _forked(work: Callable[[Part], Result], parts: Iterator[Part], number: int) -> Iterator[Result]:
     under_way: deque[Future[Any]] = deque()
-    with ProcessPoolExecutor(number, get_context("fork"), _begin, (os.getpid(), work)) as pool:
+    pool = ProcessPoolExecutor(number, get_context("fork"), _begin, (os.getpid(), work))
+    try:
         try:
-            for part in parts:
-                under_way.append(pool.submit(_do, part))
-                if len(under_way) > number:
-                    yield under_way.popleft().result()
-            while under_way:
+            under_way.append(pool.submit(_do, next(parts)))  # starts all of them
+        except OSError as fault:
+            raise UserError(f"no more processes can be started: {fault.strerror}") from None
+        for part in parts:
+            under_way.append(pool.submit(_do, part))
+            if len(under_way) > number:
                 yield under_way.popleft().result()
-        except BrokenProcessPool:
-            raise UserError(
-                "a process of this command was ended from outside, maybe for want of memory"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while under_way:
+            yield under_way.popleft().result()
+    except BaseException as fault:
+        for process in active_children():  # what they still do is not wanted
+            process.terminate()
+        if isinstance(fault, BrokenProcessPool):
+            reason = "a process of this command was ended from outside, maybe for want of memory"
+            raise UserError(reason) from None
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _processors() -> int:

@@ -1,14 +1,21 @@
 """Work side by side in several processes."""
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
+from multiprocessing import active_children
 
 import pytest
 
 from cli import processes
 from cli.errors import UserError
 from cli.processes import side_by_side
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*fork:DeprecationWarning"
+)  # pytest has threads, the command none
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +62,27 @@ def test_a_process_that_is_killed_is_told_in_a_line() -> None:
 
     with pytest.raises(UserError, match="ended from outside"):
         list(side_by_side(work, range(50)))
+
+
+def test_a_fault_where_the_parts_come_from_leaves_no_process() -> None:
+    def parts() -> Iterator[int]:
+        yield from range(5)
+        raise UserError("the file ends in the middle")
+
+    with pytest.raises(UserError, match="in the middle"):
+        list(side_by_side(lambda part: part, parts()))
+    eventually(lambda: not active_children(), "no process is left")
+
+
+def test_processes_that_cannot_be_started_are_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forks = os.fork, iter(range(9))
+
+    def refusing() -> int:
+        if next(forks) == 1:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    monkeypatch.setattr(os, "fork", refusing)
+    with pytest.raises(UserError, match="no more processes can be started"):
+        list(side_by_side(lambda part: part, range(50)))
+    eventually(lambda: not active_children(), "no process is left")
