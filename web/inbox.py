@@ -83,12 +83,14 @@ class GroupCommit:
 
     def _run(self) -> None:
         while (group := self._groups.get()) is not None:
-            pairs = [(one, arrival) for one in group if (arrival := one.arrival) is not None]
-            answers = self._commit([arrival for _, arrival in pairs]) if pairs else []
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                group[0].answer.get_loop().call_soon_threadsafe(
-                    self._tell, [one for one, _ in pairs], answers
-                )
+            self._keep_group(group)
+            del group  # it has bodies
+
+    def _keep_group(self, group: list[Waiting]) -> None:
+        pairs = [(one, arrival) for one in group if (arrival := one.arrival) is not None]
+        answers = self._commit([arrival for _, arrival in pairs]) if pairs else []
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            group[0].answer.get_loop().call_soon_threadsafe(self._tell, [one for one, _ in pairs], answers)
 
     def _commit(self, arrivals: list[Arrival]) -> list[bool | Exception]:
         try:
