@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import reduce
 from operator import and_, or_
 from pathlib import Path
@@ -143,6 +144,10 @@ def backtests(ruleset: RuleSet) -> list[dict[str, Any]]:
     return found
 
 
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the memory."""
+
+
 def _backtest(rules: Path, calls: Path) -> tuple[float, float]:
     """Seconds, and MB of memory at most, of all its processes."""
     argv = [sys.executable, "-P", "-m", "cli", "rules", "backtest", str(rules)]
@@ -151,7 +156,8 @@ def _backtest(rules: Path, calls: Path) -> tuple[float, float]:
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
         while process.poll() is None:
             most = max(most, memory_of_all(process.pid))
-            time.sleep(0.1)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_EVERY)
     took = time.perf_counter() - start
     if process.returncode:
         sys.exit(f"the backtest ended with {process.returncode}")

@@ -43,7 +43,7 @@ def side_by_side(
 def pss(pid: int) -> float:
     """MB of memory of a process, where what several share counts in parts (proportional set size)."""
     shown = re.search(r"^Pss:\s+(\d+)", _read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
-    return int(shown[1]) / 1000 if shown else 0.0  # it has just ended
+    return int(shown[1]) * 1024 / 1e6 if shown else 0.0  # it has just ended
 
 
 def memory_of_all(pid: int) -> float:
