@@ -108,8 +108,9 @@ class World:
     def wake(self) -> None:
         """There is no inbox here."""
 
-    def drive(self, place: object) -> None:
+    def drive(self, _place: object, /) -> bool:
         """The batch workers are at it all the time."""
+        return True
 
     # the clock
 

@@ -54,8 +54,9 @@ class Nobody:
     def wake(self) -> None:
         """See `worker.context.Messages`."""
 
-    def drive(self, place: Place) -> None:
+    def drive(self, _place: Place, /) -> bool:
         """See `worker.context.Messages`."""
+        return False
 
 
 def fetch(

@@ -21,6 +21,7 @@ from worker.retag.drive import drive
 from worker.retag.spec import JobRules, Spec
 from worker.retag.walk import walk
 from worker.retention import Retention
+from worker.sweeper import sweep
 
 Make = Callable[..., Bench]
 UNLESS_VIP = """
@@ -236,6 +237,30 @@ def test_a_turn_that_is_over_hands_its_place_on(make_bench: Make, monkeypatch: p
     bench.messages.jobs.clear()
     drive(bench.worker, Place(place.job, place.name, "another token"))
     assert bench.messages.jobs == []
+
+
+def test_a_place_to_which_nobody_could_be_sent_is_given_away_again_soon(
+    make_bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(rules=TWO)
+    past(bench, 400)
+    made(bench, since=3 * DAY)
+    monkeypatch.setattr("worker.retag.drive.TURN", 0.0)
+    monkeypatch.setattr(bench.messages, "drive", lambda _place: False)
+
+    def free_at(moment: float) -> list[str]:
+        with bench.database.write() as connection:
+            return [place.name for place in jobs.free_places(connection, moment)]
+
+    with bench.database.write() as connection:
+        first, second = jobs.free_places(connection, time.time())
+    drive(bench.worker, first)
+    assert free_at(time.time() + jobs.TELL_EVERY + 1) == [first.name], (
+        "another one's message may be on its way"
+    )
+    later = time.time() + 2 * jobs.QUEUED
+    sweep(bench.database, bench.messages, later)
+    assert free_at(later + jobs.TELL_EVERY + 1) == [first.name, second.name]
 
 
 @pytest.mark.usefixtures("valkey")

@@ -280,5 +280,5 @@ class Silence:
     def wake(self) -> None:
         pass
 
-    def drive(self, place: object) -> None:
-        pass
+    def drive(self, _place: object, /) -> bool:
+        return True

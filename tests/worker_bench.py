@@ -68,8 +68,9 @@ class Sent:
     def wake(self) -> None:
         self.woken += 1
 
-    def drive(self, place: Place) -> None:
+    def drive(self, place: Place) -> bool:
         self.jobs.append(place)
+        return True
 
 
 def make_settings(folder: Path, redis: str, platform: str, **more: str) -> Settings:

@@ -127,9 +127,9 @@ class CeleryMessages:
             self._away_until = time.monotonic() + REDIS_AWAY
             return True
 
-    def drive(self, place: Place) -> None:
+    def drive(self, place: Place) -> bool:
         """See `worker.context.Messages`."""
-        self._publish("calltag.retag", asdict(place), BATCH)
+        return self._publish("calltag.retag", asdict(place), BATCH)
 
     def _publish(self, name: str, arguments: dict[str, Any], queue: str = LIVE) -> bool:
         try:

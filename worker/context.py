@@ -59,8 +59,9 @@ class Messages(Protocol):
     def wake(self) -> None:
         """Says that there are new events in the inbox."""
 
-    def drive(self, place: Place) -> None:
-        """Says that there is something to do for a re-tagging job, in one of its places."""
+    def drive(self, place: Place, /) -> bool:
+        """Says that there is something to do for a re-tagging job, in one of its places; False where that
+        could not be said."""
 
 
 def process_name() -> str:

@@ -91,8 +91,11 @@ def sweep(database: Database, messages: Messages, now: float) -> None:
         places = jobs.free_places(connection, now)
     if due:
         messages.send(due)
-    for place in places:
-        messages.drive(place)
+    unsent = [place for place in places if not messages.drive(place)]
+    if unsent:
+        with database.write(repeatable=True) as connection:
+            for place in unsent:
+                fleet.hold(connection, place.name, place.token, now, jobs.TELL_EVERY)
 
 
 class Sweeper:

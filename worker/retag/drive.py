@@ -38,8 +38,9 @@ def drive(worker: Worker, place: Place) -> None:
         more = job is not None and job.works and _piece(worker, job, place)
     with worker.database.write() as connection:
         mine = _holds(connection, place, jobs.QUEUED if more else jobs.TELL_EVERY)
-    if more and mine:
-        worker.messages.drive(place)
+    if more and mine and not worker.messages.drive(place):
+        with worker.database.write() as connection:
+            _holds(connection, place, jobs.TELL_EVERY)  # nobody waits for a message that was not sent
 
 
 def _holds(connection: Connection, place: Place, seconds: float) -> bool:
