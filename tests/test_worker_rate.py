@@ -225,6 +225,8 @@ def test_a_thread_that_waits_for_its_turn_keeps_to_its_own_deadline(valkey: Valk
 def test_accounts_have_their_own_rates(valkey: Valkey) -> None:
     Rate(client(valkey.url), "one", 1, lambda: 1).wait(0.0)
     Rate(client(valkey.url), "two", 1, lambda: 1).wait(0.0)
+    with pytest.raises(OutOfTime):
+        Rate(client(valkey.url), "one", 1, lambda: 1).wait(0.0)
 
 
 def test_without_redis_each_process_keeps_to_its_share(tmp_path: Path) -> None:
