@@ -12,6 +12,10 @@ SPLITS = "\x1c\x1d\x1e\x1f"
 DIALLED = "+*#"
 """What is neither letter nor digit and yet belongs to a number."""
 
+LATIN_FOLDED = "".join(map(chr, range(256))).lower().encode("latin-1")
+"""What each character of Latin-1 is when folded, but for the sharp s and the micro sign; four times as fast
+for a long text as Unicode's own folding. Latin-1 is always NFC, and so is what it folds to."""
+
 
 def nfc(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
@@ -19,7 +23,15 @@ def nfc(text: str) -> str:
 
 def fold(text: str) -> str:
     """The text without the difference of upper and lower case: NFC, Unicode full case folding, NFC."""
-    return text.lower() if text.isascii() else nfc(nfc(text).casefold())
+    if text.isascii():
+        return text.lower()
+    try:
+        latin = text.encode("latin-1")
+    except UnicodeEncodeError:
+        return nfc(nfc(text).casefold())
+    if b"\xb5" in latin:  # the micro sign, whose folding is a Greek letter
+        return text.casefold()
+    return latin.replace(b"\xdf", b"ss").translate(LATIN_FOLDED).decode("latin-1")
 
 
 def spoken(text: str) -> str:

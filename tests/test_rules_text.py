@@ -1,6 +1,7 @@
 """Words and folding."""
 
 import time
+import unicodedata
 
 import pytest
 
@@ -31,6 +32,12 @@ def test_folding_is_full_and_composed() -> None:
     assert fold("Straße") == fold("STRASSE")
     assert fold("e\u0301") == fold("É")
     assert fold(fold("İstanbul")) == fold("İstanbul")
+
+
+def test_each_character_of_latin_1_is_folded_as_unicode_folds_it() -> None:
+    for sign in map(chr, range(256)):
+        for text in (f"É{sign}", f"{sign}\u2019"):  # with the sign of Latin-1 beside it, and with another one
+            assert fold(text) == unicodedata.normalize("NFC", text.casefold())
 
 
 def test_ten_megabytes_of_transcript_take_linear_time() -> None:
