@@ -22,7 +22,8 @@ import numpy as np
 from benchmarks import plot, workload
 from benchmarks.measure import RESULTS, machine, memory_of_all, rounded, side_by_side, table, tell, where
 from benchmarks.peers import COMPARED, Given, Rules, Test, given, tests_of
-from rules.columns import ROWS, Answers, Block, counts
+from rules.block import Block
+from rules.columns import ROWS, Answers, counts
 from rules.evaluate import evaluate
 from rules.facts import Facts
 from rules.ruleset import RuleSet
@@ -46,7 +47,7 @@ def ours(ruleset: RuleSet, blocks: Sequence[Block], stored: bool) -> Counting:
     number = len(ruleset.rules)
     for block in blocks:  # its columns are there already, as those of the others are
         for column in ruleset.program.index.columns:
-            block.column(column.field, ruleset.timezone, ruleset.program.derived)
+            block.column(column.field, ruleset.timezone)
 
     def count() -> Sequence[int]:
         found = np.zeros(number, dtype=np.intp)
@@ -172,7 +173,7 @@ def by_calls(rules: list[dict[str, Any]], facts: Sequence[Facts]) -> dict[str, l
     for size in SIZES:
         some = facts[:size]
         calls = [given(call, ruleset) for call in some]
-        blocks = [Block(some[at : at + ROWS]) for at in range(0, size, ROWS)]
+        blocks = [Block.of(some[at : at + ROWS]) for at in range(0, size, ROWS)]
         engines = {
             ONE: one_by_one(ruleset, some[:MOST_ALONE]),
             FRESH: ours(ruleset, blocks, stored=False),
@@ -189,7 +190,7 @@ def by_calls(rules: list[dict[str, Any]], facts: Sequence[Facts]) -> dict[str, l
 
 def main() -> None:
     facts = workload.calls(CALLS)
-    blocks = [Block(facts[at : at + ROWS]) for at in range(0, CALLS, ROWS)]
+    blocks = [Block.of(facts[at : at + ROWS]) for at in range(0, CALLS, ROWS)]
     cases = []
     for number, text in ((100, True), (1000, True), (1000, False)):
         rules = workload.rules(number, text)

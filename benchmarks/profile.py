@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from benchmarks import sampled, workload
 from rules.backtest import Backtest
+from rules.block import Block
 from rules.columns import ROWS
 from rules.evaluate import evaluate
 
@@ -33,12 +34,12 @@ def columnar(rules: int) -> None:
     calls = workload.calls(BLOCKS * ROWS)
     names = [f"call {at}" for at in range(len(calls))]
     ruleset = workload.rule_set(workload.rules(rules))
-    Backtest(ruleset).add(calls[:1], names[:1])
+    Backtest(ruleset).add(Block.of(calls[:1]), names[:1])
 
     def work() -> None:
         backtest = Backtest(ruleset)
         for at in range(0, len(calls), ROWS):
-            backtest.add(calls[at : at + ROWS], names[at : at + ROWS])
+            backtest.add(Block.of(calls[at : at + ROWS]), names[at : at + ROWS])
 
     _profiled(work, f"{len(calls)} calls in blocks of {ROWS} by {rules} rules")
 

@@ -190,7 +190,7 @@ def backtest(
     ruleset = load_rules(path)
     counted = Backtest(ruleset, load_rules(against) if against else None)
     first, last = moment(since, "--since", ruleset, False), moment(until, "--until", ruleset, True)
-    bad = count(counted, read_calls(calls, ruleset, config), first, last)
+    bad = count(counted, read_calls(calls, ruleset, config, (first, last)))
     tell(counted, form)
     if plot:
         write_page(plot, counted)

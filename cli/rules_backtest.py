@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -20,18 +20,16 @@ from cli.processes import side_by_side
 
 if TYPE_CHECKING:
     from rules.backtest import Backtest, Counts
-    from rules.calls import Line
-    from rules.facts import Facts
+    from rules.calls import Raw
+    from rules.reading import Calls
     from rules.ruleset import RuleSet
-
-    Raw = tuple[list[Any], Callable[[Any], Line]]
-    """A part of the calls as their source has them, and what reads each."""
+    from worker.stored import Bounds
 
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_BARS = 40
 FAULTS_TOLD = 5
 PART = 4096
-"""Calls counted at once: more of them take more memory, and no less time."""
+"""Lines read and counted at once: more of them take more memory, and no less time."""
 
 
 class BacktestFormat(StrEnum):
@@ -40,8 +38,8 @@ class BacktestFormat(StrEnum):
     CSV = "csv"
 
 
-def moment(text: str | None, option: str, ruleset: "RuleSet", end: bool) -> datetime | None:
-    """A date (a whole day of the set's zone) or a time with an offset, as a moment."""
+def moment(text: str | None, option: str, ruleset: "RuleSet", end: bool) -> float | None:
+    """A date (a whole day of the set's zone) or a time with an offset, in Unix seconds."""
     from rules.literals import read_date, read_time
 
     if text is None:
@@ -50,23 +48,26 @@ def moment(text: str | None, option: str, ruleset: "RuleSet", end: bool) -> date
         day = read_date(text)
     except ValueError:
         try:
-            return read_time(text)
+            return read_time(text).timestamp()
         except ValueError:
             raise UserError(f"{option} is a date such as 2026-11-20, or a time with an offset") from None
-    return datetime.combine(day, time.max if end else time.min, ruleset.timezone)
+    return datetime.combine(day, time.max if end else time.min, ruleset.timezone).timestamp()
 
 
-def read_calls(path: Path, ruleset: "RuleSet", config: Path | None) -> Iterator["Raw"]:
-    """The calls of a JSONL or CSV file (by its name), of the store for `store`, of standard input for `-`."""
+def read_calls(
+    path: Path, ruleset: "RuleSet", config: Path | None, asked: "Bounds"
+) -> "Iterator[Callable[[], Calls]]":
+    """What reads each part of the calls of that time, in whichever process: those of a JSONL or CSV file (by
+    its name), of the store for `store`, of standard input for `-`."""
     from rules.calls import HeaderError, read_header, read_json, read_row, read_rows
 
     if str(path) == "store":
-        from cli.rules_store import read_stored, stored_calls
+        from cli.rules_store import stored_parts
 
-        yield from _parts(stored_calls(config), read_stored)
+        yield from stored_parts(config, asked)
     elif path.suffix.lower() != ".csv":
         with _opened(path) as lines:
-            yield from _parts(enumerate(lines, 1), read_json)
+            yield from _parts(enumerate(lines, 1), read_json, asked)
     else:
         with _opened(path) as lines:
             texts = (line.decode("utf-8", "surrogateescape") for line in lines)
@@ -75,12 +76,20 @@ def read_calls(path: Path, ruleset: "RuleSet", config: Path | None) -> Iterator[
             except HeaderError as fault:
                 raise UserError(f"{path}: {fault}") from None
             tell_missing(path, header, ruleset)
-            yield from _parts(read_rows(texts, len(header)), partial(read_row, header=header))
+            yield from _parts(read_rows(texts, len(header)), partial(read_row, header=header), asked)
 
 
-def _parts(items: Iterator[Any], read: "Callable[[Any], Line]") -> Iterator["Raw"]:
+def _parts(
+    items: Iterator[Any], read: "Callable[[Any], Raw]", asked: "Bounds"
+) -> "Iterator[Callable[[], Calls]]":
     while part := list(islice(items, PART)):
-        yield part, read
+        yield partial(_read, part, read, asked)
+
+
+def _read(items: list[Any], read: "Callable[[Any], Raw]", asked: "Bounds") -> "Calls":
+    from rules.reading import read_calls
+
+    return read_calls([read(item) for item in items]).within(*asked)
 
 
 def _without_mark(lines: Iterator[str]) -> Iterator[str]:
@@ -118,14 +127,12 @@ def _opened(path: Path) -> Iterator[Iterator[bytes]]:
         raise UserError(f"{path} cannot be read: {fault.strerror}") from None
 
 
-def count(
-    backtest: "Backtest", parts: Iterator["Raw"], since: datetime | None, until: datetime | None
-) -> int:
-    """Adds the calls of that time; gives how many lines were bad, the first of which it tells."""
+def count(backtest: "Backtest", parts: "Iterator[Callable[[], Calls]]") -> int:
+    """Adds the calls; gives how many lines were bad, the first of which it tells."""
     bad = 0
-    for counted in side_by_side(partial(_counted, backtest, since, until), parts):
-        for line in counted.bad[: max(FAULTS_TOLD - bad, 0)]:
-            print(f"line {line.number}: {line.fault}", file=sys.stderr)
+    for counted in side_by_side(partial(_counted, backtest), parts):
+        for name, fault in counted.bad[: max(FAULTS_TOLD - bad, 0)]:
+            print(f"{name}: {fault}", file=sys.stderr)
         bad += len(counted.bad)
         backtest.counts.add(counted.counts)
     if bad:
@@ -134,29 +141,15 @@ def count(
 
 
 class Counted(NamedTuple):
-    """What one part came to, and its lines that could not be read."""
+    """What one part came to, and what could not be read, by name."""
 
     counts: "Counts"
-    bad: "list[Line]"
+    bad: Sequence[tuple[str, str]]
 
 
-def _counted(backtest: "Backtest", since: datetime | None, until: datetime | None, raw: "Raw") -> Counted:
-    from rules.backtest import Counts, moment_of
-
-    items, read = raw
-    bad: list[Line] = []
-    facts: list[Facts] = []
-    names: list[str] = []
-    for line in map(read, items):
-        if line.facts is None:
-            bad.append(line)
-            continue
-        when = moment_of(line.facts) or line.at
-        outside = when is None or (since and when < since) or (until and when > until)
-        if not (since or until) or not outside:
-            facts.append(line.facts)
-            names.append(line.name or f"line {line.number}")
-    return Counted(backtest.count(facts, names) if facts else Counts(), bad)
+def _counted(backtest: "Backtest", read: "Callable[[], Calls]") -> Counted:
+    calls = read()
+    return Counted(backtest.count(calls.block, calls.names), calls.bad)
 
 
 def tell(backtest: "Backtest", form: BacktestFormat) -> None:

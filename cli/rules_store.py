@@ -1,20 +1,21 @@
 """Calls of the store, for the commands that try rules on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cli.errors import UserError
 from cli.parts import need_database, read_settings
-from rules.calls import Line
 from rules.evaluate import Applied
-from rules.facts import FactError, Facts, facts_from_json
+from rules.facts import Facts
 from rules.loader import parse
+from rules.reading import Calls
 from store import rulesets
 from store.database import Database, Unavailable
-from store.past import PastCall, ended_calls
+from store.past import parts
 from worker.known import Known, known_call, text_of_test
+from worker.stored import Bounds, stored_calls
 
 
 @contextmanager
@@ -22,7 +23,13 @@ def opened(config: Path | None) -> Iterator[Database]:
     """The store that the settings name; `UserError` when there is none or it cannot be read."""
     settings = read_settings(config)
     need_database(settings, "nothing is stored yet: there is no {}")
-    database = Database(settings.database)
+    with _connected(settings.database) as database:
+        yield database
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Database]:
+    database = Database(url)
     try:
         yield database
     except Unavailable as fault:
@@ -50,20 +57,18 @@ def _call(database: Database, reference: str) -> Known:
     return known
 
 
-def stored_calls(config: Path | None) -> Iterator[tuple[int, PastCall]]:
-    """Every call that ended, numbered."""
+def stored_parts(config: Path | None, asked: Bounds) -> Iterator[Callable[[], Calls]]:
+    """What reads each part of the calls that ended and were in that time, in whichever process."""
     with opened(config) as database:
-        yield from enumerate(ended_calls(database), 1)
+        with database.read() as connection:
+            every = parts(connection)
+        url = read_settings(config).database
+        yield from (partial(_read, url, part, asked) for part in every)
 
 
-def read_stored(numbered: tuple[int, PastCall]) -> Line:
-    """The call as a line of a file would have it."""
-    number, call = numbered
-    try:
-        at = datetime.fromtimestamp(call.first_at, UTC)
-        return Line(number, facts_from_json(call.facts), None, call.name, at)
-    except FactError as fault:
-        return Line(number, None, f"{call.name}: {fault}", call.name)
+def _read(url: str, part: tuple[int, int], asked: Bounds) -> Calls:
+    with _connected(url) as database:
+        return stored_calls(database, part, asked)
 
 
 def new_test(reference: str, config: Path | None) -> str:

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 
 import numpy as np
 
-from rules.columns import Answers, Block, Column, Numbers, counts, numbered, pairs
+from rules.block import Block, Column, Numbers
+from rules.columns import Answers, counts, pairs
 from rules.compile import asked
 from rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Test
 from rules.evaluation import Outcome
-from rules.facts import Facts
 from rules.fields import DERIVED, Type
 from rules.giving import Giving
 from rules.ruleset import Mode, Rule, RuleSet
@@ -124,17 +124,16 @@ class Backtest:
     def changes(self) -> dict[str, TagChange]:
         return self.counts.changes
 
-    def add(self, facts: Sequence[Facts], names: Sequence[str]) -> None:
-        """More calls; `names` are how they are called in samples. Best as many as `columns.ROWS` at once."""
-        self.counts.add(self.count(facts, names))
+    def add(self, block: Block, names: Sequence[str]) -> None:
+        """More calls; `names` are how they are called in samples."""
+        self.counts.add(self.count(block, names))
 
-    def count(self, facts: Sequence[Facts], names: Sequence[str]) -> Counts:
+    def count(self, block: Block, names: Sequence[str]) -> Counts:
         """What these calls alone come to."""
-        block = Block(facts)
         answers = Answers(self.ruleset, block)
         rows, tags = self._giving.given(answers)
         found = Counts(
-            calls=len(facts),
+            calls=block.calls,
             tags=Counter(
                 {
                     self._giving.tags[tag]: int(calls)
@@ -167,15 +166,15 @@ class Backtest:
             found.unknown[rule] = [names[row] for row in rows[:SAMPLE]]
 
     def _count_days(self, found: Counts, answers: Answers) -> None:
-        days = [day_of(facts, self.ruleset) for facts in answers.block.facts]
-        found.days.update(day for day in days if day)
-        places, codes = numbered(days)
+        days, codes = days_of(answers.block, self.ruleset)
+        calls = np.bincount(codes, minlength=len(days)).tolist()
+        found.days.update({day: calls[at] for at, day in enumerate(days) if day and calls[at]})
         rows, rules = pairs(answers.true & answers.asked)
         number = len(self.ruleset.rules)
-        table = np.bincount(codes[rows] * number + rules, minlength=len(places) * number)
-        for day, calls in zip(places, table.reshape(-1, number), strict=True):
-            if day and calls.any():
-                found.true_on[day] = calls
+        table = np.bincount(codes[rows] * number + rules, minlength=len(days) * number)
+        for day, true in zip(days, table.reshape(-1, number), strict=True):
+            if day and true.any():
+                found.true_on[day] = true
 
     def _compare(
         self,
@@ -237,16 +236,9 @@ class Backtest:
                 yield f"rule '{rule.id}' matches no call"
 
 
-def day_of(facts: Facts, ruleset: RuleSet) -> date | None:
-    """The day of the call in the set's time zone."""
-    moment = moment_of(facts)
-    return moment.astimezone(ruleset.timezone).date() if moment else None
-
-
-def moment_of(facts: Facts) -> datetime | None:
-    """When the call began, else when it ended."""
-    moment = facts.get("started_at", facts.get("ended_at"))
-    return moment if isinstance(moment, datetime) else None
+def days_of(block: Block, ruleset: RuleSet) -> Column:
+    """The days of the calls in the set's time zone."""
+    return block.moments.mapped(lambda moment: moment.astimezone(ruleset.timezone).date())
 
 
 def asked_fields(ruleset: RuleSet) -> list[str]:
@@ -281,7 +273,7 @@ def _counted_values(column: Column) -> Counter[float]:
     for value, calls in zip(
         column.values, np.bincount(column.codes, minlength=len(column.values)), strict=True
     ):
-        if isinstance(value, int | float):
+        if calls and isinstance(value, int | float):
             counted[_rounded(value)] += int(calls)
     return counted
 

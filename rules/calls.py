@@ -1,14 +1,13 @@
-"""Calls from files: JSON lines as `eval` reads them, or CSV with field names as columns."""
+"""Calls in files: JSON lines as `eval` reads them, or CSV with field names as columns."""
 
 import csv
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rules import fields
-from rules.facts import FactError, Facts, facts_from_json
+from rules.facts import FactError
 from rules.fields import Type
-from rules.lines import read_line
+from rules.lines import split_line
 from rules.nodes import resolve
 from rules.words import nearest_field
 
@@ -16,29 +15,21 @@ LARGEST_CELL = 64 * 1024 * 1024
 """Characters."""
 
 
-class Line(NamedTuple):
-    """A call of a file, or what is wrong with its line."""
+Raw = tuple[str, Mapping[str, Any] | str]
+"""A call's name, and its facts as JSON has them, or what is wrong with it."""
 
-    number: int
-    facts: Facts | None
-    fault: str | None
-    name: str | None = None
-    """How the call is called in samples, where not by its line."""
-    at: datetime | None = None
-    """About when the call was, for where its facts do not tell."""
+
+def read_json(line: tuple[int, bytes]) -> Raw:
+    """The call of a JSON line, which comes with its number."""
+    number, text = line
+    try:
+        return f"line {number}", split_line(text)[0]
+    except FactError as fault:
+        return f"line {number}", str(fault)
 
 
 class HeaderError(ValueError):
     """A CSV file whose columns are not the fields of calls."""
-
-
-def read_json(line: tuple[int, bytes]) -> Line:
-    """The call of a JSON line, which comes with its number."""
-    number, text = line
-    try:
-        return Line(number, read_line(text)[0], None)
-    except FactError as fault:
-        return Line(number, None, str(fault))
 
 
 def read_header(lines: Iterator[str]) -> list[str]:
@@ -91,16 +82,16 @@ def read_rows(lines: Iterator[str], width: int) -> Iterator[Row]:
             yield reader.line_num + 1, cells, None
 
 
-def read_row(row: Row, header: list[str]) -> Line:
+def read_row(row: Row, header: list[str]) -> Raw:
     """The call of a row. An empty cell is a missing value; `tags` are divided by `;`."""
     number, cells, fault = row
+    name = f"line {number}"
     if fault:
-        return Line(number, None, fault)
+        return name, fault
     try:
-        values = {column: cell_value(column, cell) for column, cell in zip(header, cells, strict=True)}
-        return Line(number, facts_from_json(values), None)
+        return name, {column: cell_value(column, cell) for column, cell in zip(header, cells, strict=True)}
     except FactError as wrong:
-        return Line(number, None, str(wrong))
+        return name, str(wrong)
 
 
 def cell_value(column: str, cell: str) -> Any:

@@ -1,109 +1,31 @@
-"""Many calls at once: facts as columns, and the rules of a set asked of all of them.
+"""Many calls at once: the rules of a set asked of a block of them.
 
-Each field's values are numbered once, so that the tables of `bitmaps.py` are asked once for each distinct
-value; what they leave is gathered for all calls and intersected. The answers are those of `evaluate`, row for
-row.
+The tables of `bitmaps.py` are asked once for each value of a column; what they leave is gathered for all
+calls and intersected. The answers are those of `evaluate`, row for row.
 """
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rules.bitmaps import Look
-from rules.checks import Truth, kind
+from rules.block import Block, Column, Numbers, numbered
+from rules.checks import Truth
 from rules.evaluate import evaluation_of
 from rules.evaluation import Applied, Evaluation
-from rules.facts import Facts, derive
-from rules.fields import CUSTOM, DERIVED, FIELDS, Type
 from rules.ruleset import Mode, RuleSet
 from rules.tables import Mask, mask_of, numbers_of
 
 Bits = NDArray[np.uint64]
 """A row for each call or value, a bit for each conjunction or rule, the first in the lowest bit."""
-Numbers = NDArray[np.intp]
 
 ABSENT: Mask = -2
 """Stands for what is left where there is no value, which depends on what is asked."""
 
 ROWS = 16384
 """Calls of one block, so that what is gathered stays small; more are several blocks."""
-
-
-class Column(NamedTuple):
-    """The distinct values of a field, None the first, and for each call the place of its value."""
-
-    values: Sequence[Any]
-    codes: Numbers
-
-
-class Found:
-    """What was found in the distinct texts of a column, as pairs of a text's place and an item's number."""
-
-    def __init__(self, texts: int) -> None:
-        self.scanned = np.zeros(texts, dtype=bool)
-        self.texts: Numbers = np.zeros(0, dtype=np.intp)
-        self.items: Numbers = np.zeros(0, dtype=np.intp)
-
-    def add(self, texts: Sequence[int], found: Sequence[Sequence[int]]) -> None:
-        """More texts, each with the numbers of the items found in it; so those of a text stand together."""
-        self.scanned[texts] = True
-        counts = list(map(len, found))
-        more = np.repeat(np.asarray(texts, dtype=np.intp), counts)
-        items = np.fromiter((item for some in found for item in some), np.intp, sum(counts))
-        self.texts = np.concatenate([self.texts, more])
-        self.items = np.concatenate([self.items, items])
-
-
-class Block:
-    """Calls as columns, made as rules ask for them and kept, with what was found in their texts."""
-
-    def __init__(self, facts: Sequence[Facts]) -> None:
-        self.facts = facts
-        self._known: dict[tuple[str, frozenset[str]], Sequence[Facts]] = {}
-        self._columns: dict[Any, Column] = {}
-        self.hits: dict[Any, Found] = {}
-        """What was found in texts, by field and what was looked for."""
-
-    def known(self, timezone: ZoneInfo, derived: frozenset[str]) -> Sequence[Facts]:
-        """The facts of the calls, with these derived fields."""
-        if not derived:
-            return self.facts
-        key = (timezone.key, derived)
-        if key not in self._known:
-            self._known[key] = [derive(facts, timezone, derived) for facts in self.facts]
-        return self._known[key]
-
-    def column(self, field: str, timezone: ZoneInfo, derived: frozenset[str]) -> Column:
-        """One field of the calls."""
-        key = (field, timezone.key, derived) if field in DERIVED else field
-        if key not in self._columns:
-            self._columns[key] = _encoded(field, self.known(timezone, derived))
-        return self._columns[key]
-
-    def found(self, look: Look, texts: Column) -> Found:
-        """What is known already of what a look finds; the same things looked for are the same answers."""
-        return self.hits.setdefault((look.field, tuple(look.scan.items)), Found(len(texts.values)))
-
-
-def _encoded(field: str, facts: Sequence[Facts]) -> Column:
-    raw: list[Any] = [known.get(field) for known in facts]
-    if field.startswith(CUSTOM):  # 1 and True are equal, and yet two values
-        pairs, codes = numbered([(kind(value), value) for value in [None, *raw]])
-        return Column([value for _, value in pairs], codes[1:])
-    if FIELDS[field].type is Type.TEXTS:
-        raw = [tuple(value) if isinstance(value, list) else value for value in raw]
-    values, codes = numbered([None, *raw])
-    return Column(values, codes[1:])
-
-
-def numbered(items: Sequence[Any]) -> tuple[list[Any], Numbers]:
-    """The distinct ones in the order of their first, and for each item the place of its like."""
-    places = {item: at for at, item in enumerate(dict.fromkeys(items))}
-    return list(places), np.fromiter(map(places.__getitem__, items), np.intp, len(items))
 
 
 class Answers:
@@ -113,7 +35,7 @@ class Answers:
         self.ruleset = ruleset
         self.block = block
         self._index = ruleset.program.index
-        self._calls = len(block.facts)
+        self._calls = block.calls
         self._width = _words(len(self._index.owners))
 
     @cached_property
@@ -152,7 +74,7 @@ class Answers:
         """What `evaluate` gives for one of the calls."""
         return evaluation_of(
             self.ruleset,
-            self.block.facts[row],
+            self.block.facts(row),
             _places(self.true, row),
             lambda: _places(self.possible, row),
             applied,
@@ -165,7 +87,7 @@ class Answers:
 
     def column(self, field: str) -> Column:
         """A field of the calls."""
-        return self.block.column(field, self.ruleset.timezone, self.ruleset.program.derived)
+        return self.block.column(field, self.ruleset.timezone)
 
     @cached_property
     def _left(self) -> Sequence[tuple[Sequence[Mask], Numbers]]:
@@ -210,9 +132,8 @@ class Answers:
     def _settle(self, left: Bits, other: tuple[Truth, ...]) -> None:
         """What no table can tell, call by call."""
         program, timezone = self.ruleset.program, self.ruleset.timezone
-        known = self.block.known(timezone, program.derived)
         for row in np.flatnonzero((left & _row(self._index.unsettled, self._width)).any(axis=1)).tolist():
-            call = program.start(known[row], timezone)
+            call = program.start(self.block.facts(row), timezone)
             mask = int.from_bytes(left[row].tobytes(), "little")
             left[row] = _row(self._index.settled(mask, call, other), self._width)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,6 +34,11 @@ def facts_from_json(obj: Mapping[str, Any]) -> Facts:
 def read_fact(name: str, value: Any) -> Value:
     """One fact from its JSON value; raises `FactError`."""
     return _read(name, _known(name), value)
+
+
+def reader_of(name: str) -> Callable[[Any], Value]:
+    """What reads the facts of a field, as `read_fact` does."""
+    return partial(_read, name, _known(name))
 
 
 def _read(name: str, field: Field, value: Any) -> Value:
@@ -72,7 +77,7 @@ def derive(facts: Facts, timezone: ZoneInfo, wanted: Collection[str] = fields.DE
     if facts.keys() >= set(wanted):
         return facts
     derived = {**_parties(facts), **facts}
-    if not LOCAL.isdisjoint(wanted):
+    if not LOCAL.keys().isdisjoint(wanted):
         derived = {**_local(facts, timezone), **derived}
     if "remote_country" in wanted and "remote_country" not in derived:
         country = country_of(str(derived.get("remote_number")))
@@ -80,26 +85,37 @@ def derive(facts: Facts, timezone: ZoneInfo, wanted: Collection[str] = fields.DE
     return derived
 
 
-LOCAL = frozenset({"local_time", "local_date", "weekday"})
+ENDS = {
+    "inbound": {"remote_number": "caller", "our_number": "receiver"},
+    "outbound": {"remote_number": "receiver", "our_number": "caller"},
+}
+"""By direction, which end of a call each party is at."""
+
+LOCAL: Mapping[str, Callable[[datetime], Value]] = {
+    "local_time": lambda local: local.time().replace(microsecond=0, fold=0),
+    "local_date": datetime.date,
+    "weekday": lambda local: WEEKDAYS[local.weekday()],
+}
+"""What follows from the time of a call in the zone of the rule set."""
 
 
 def _parties(facts: Facts) -> dict[str, Value]:
-    ends = {"inbound": ("caller", "receiver"), "outbound": ("receiver", "caller")}
-    remote, ours = ends.get(str(facts.get("direction")), ("", ""))
-    named = {"remote_number": facts.get(remote), "our_number": facts.get(ours)}
-    return {name: value for name, value in named.items() if value is not None}
+    ends = ENDS.get(str(facts.get("direction")), {})
+    return {party: facts[end] for party, end in ends.items() if end in facts}
+
+
+def moment_of(facts: Facts) -> datetime | None:
+    """When the call began, else when it ended."""
+    moment = facts.get("started_at", facts.get("ended_at"))
+    return moment if isinstance(moment, datetime) else None
 
 
 def _local(facts: Facts, timezone: ZoneInfo) -> dict[str, Value]:
-    moment = facts.get("started_at", facts.get("ended_at"))
-    if not isinstance(moment, datetime):
+    moment = moment_of(facts)
+    if moment is None:
         return {}
     local = moment.astimezone(timezone)
-    return {
-        "local_time": local.time().replace(microsecond=0, fold=0),
-        "local_date": local.date(),
-        "weekday": WEEKDAYS[local.weekday()],
-    }
+    return {name: part(local) for name, part in LOCAL.items()}
 
 
 @lru_cache(maxsize=65536)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rules.columns import Answers, Numbers, pairs
+from rules.block import Numbers
+from rules.columns import Answers, pairs
 from rules.ruleset import Mode, RuleSet
 from rules.tables import mask_of
 from rules.text import nfc

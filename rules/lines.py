@@ -13,6 +13,12 @@ APPLIED = "applied"
 
 def read_line(line: bytes) -> tuple[Facts, tuple[Applied, ...] | None]:
     """The facts of a call and, where the line tells them, our tags on it; raises `FactError`."""
+    call, applied = split_line(line)
+    return facts_from_json(call), applied
+
+
+def split_line(line: bytes) -> tuple[dict[str, Any], tuple[Applied, ...] | None]:
+    """As `read_line`, the facts as JSON has them, unchecked."""
     try:
         call = orjson.loads(line)
     except orjson.JSONDecodeError as fault:
@@ -20,7 +26,7 @@ def read_line(line: bytes) -> tuple[Facts, tuple[Applied, ...] | None]:
     if not isinstance(call, dict):
         raise FactError("not a JSON object")
     applied = call.pop(APPLIED, None)
-    return facts_from_json(call), None if applied is None else _applied(applied)
+    return call, None if applied is None else _applied(applied)
 
 
 def _applied(items: Any) -> tuple[Applied, ...]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rules.columns import Answers, Block
+from rules.block import Block
+from rules.columns import Answers
 from rules.facts import Facts
 from rules.giving import Giving
 from rules.ruleset import Mode, RuleSet
@@ -55,7 +56,7 @@ def together(ruleset: RuleSet, facts: Sequence[Facts]) -> Together:
 def _matches(ruleset: RuleSet, facts: Sequence[Facts]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """A row for each call with a one for each rule that is true; and for each rule the calls to which it
     would bring something new."""
-    answers = Answers(ruleset, Block(facts))
+    answers = Answers(ruleset, Block.of(facts))
     bits = np.ascontiguousarray(answers.true & answers.asked).view(np.uint8)
     number = len(ruleset.rules)
     true = np.unpackbits(bits, axis=1, count=number, bitorder="little")

@@ -1,6 +1,5 @@
 """The calls that ended, for counting what rules would have done with them."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
@@ -9,6 +8,8 @@ from store.database import Database
 from store.schema import call_refs, calls
 
 PAGE = 1000
+PART = 4096
+"""Rows; more at once take more memory, and no less time."""
 
 
 class Latest(NamedTuple):
@@ -30,39 +31,40 @@ class PastCall(NamedTuple):
     """When it became known, or of a call of the past when it was, as far as that is known (Unix seconds)."""
 
 
-def ended_calls(
-    database: Database, since: float | None = None, until: float | None = None
-) -> Iterator[PastCall]:
-    """Every call that ended and was not forgotten, in the order in which it became known, page by page.
+def parts(connection: Connection) -> list[tuple[int, int]]:
+    """The first and last row of each part of all calls, in the order in which they became known."""
+    first = select(func.min(calls.c.id)).scalar_subquery()  # each by itself is the end of an index
+    last = select(func.max(calls.c.id)).scalar_subquery()
+    start, end = connection.execute(select(first, last)).one()
+    starts = range(start, end + 1, PART) if start is not None else ()
+    return [(start, start + PART - 1) for start in starts]
 
-    With `since` and `until` only those whose `first_at` is in that time.
+
+def calls_of(connection: Connection, part: tuple[int, int], since: float | None = None) -> list[PastCall]:
+    """The calls of a part that ended and were not forgotten, as they are known now.
+
+    With `since` only those whose `first_at` is not before it.
     """
-    last = 0
-    while page := _page(database, last, since, until):
-        for last, account, facts, others, first_at, reference in page:
-            known = facts if others is None else {**facts, "tags": others}
-            yield PastCall(f"{account}:{reference or last}", known, first_at)
+    c, refs = calls.c, call_refs.c
+    reference = select(func.min(refs.reference)).where(refs.call_id == c.id).scalar_subquery()
+    rows = select(c.id, c.account, c.facts, c.others, c.first_at, reference)
+    rows = rows.where(c.id.between(*part), *_wanted(since)).order_by(c.id)
+    return [
+        PastCall(
+            f"{account}:{reference or id_}", facts if others is None else {**facts, "tags": others}, first_at
+        )
+        for id_, account, facts, others, first_at, reference in connection.execute(rows)
+    ]
 
 
-def number(connection: Connection, since: float | None = None, until: float | None = None) -> int:
-    """How many there are."""
-    rows = select(func.count()).select_from(calls).where(*_wanted(since, until))
-    return connection.execute(rows).scalar_one()
+def number(connection: Connection, since: float | None = None) -> int:
+    """How many there are in all parts."""
+    return connection.execute(select(func.count()).select_from(calls).where(*_wanted(since))).scalar_one()
 
 
-def _wanted(since: float | None, until: float | None) -> list[ColumnElement[bool]]:
+def _wanted(since: float | None) -> list[ColumnElement[bool]]:
     wanted = [calls.c.ended, calls.c.forgotten_at.is_(None)]
-    wanted += [] if since is None else [calls.c.first_at >= since]
-    return wanted if until is None else [*wanted, calls.c.first_at <= until]
-
-
-def _page(database: Database, after: int, since: float | None, until: float | None) -> list[Any]:
-    refs = call_refs.c
-    reference = select(func.min(refs.reference)).where(refs.call_id == calls.c.id).scalar_subquery()
-    wanted = calls.c.id > after, *_wanted(since, until)
-    columns = calls.c.id, calls.c.account, calls.c.facts, calls.c.others, calls.c.first_at, reference
-    with database.read() as connection:
-        return list(connection.execute(select(*columns).where(*wanted).order_by(calls.c.id).limit(PAGE)))
+    return wanted if since is None else [*wanted, calls.c.first_at >= since]
 
 
 def latest_calls(database: Database, most: int) -> list[Latest]:

@@ -7,6 +7,7 @@ import pytest
 
 from cli.rules_plot import page
 from rules.backtest import Backtest
+from rules.block import Block
 from rules.facts import facts_from_json
 from rules.histogram import bin_width
 from rules.loader import parse
@@ -21,7 +22,9 @@ rules:
 
 def drawn(*calls: dict[str, Any]) -> str:
     backtest = Backtest(parse({"rules.yaml": RULES.encode()}))
-    backtest.add([facts_from_json(call) for call in calls], [f"line {n}" for n in range(1, len(calls) + 1)])
+    backtest.add(
+        Block.of([facts_from_json(call) for call in calls]), [f"line {n}" for n in range(1, len(calls) + 1)]
+    )
     return page(backtest)
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from rules.loader import parse
 from store import rulesets
 from store.database import Database, migrate
-from store.past import PAGE, ended_calls
+from store.past import PART, calls_of, parts
 from store.schema import applied_tags, call_refs, calls
 from tests.test_cli_rules import RULES
 
+STARTED = 1_795_165_200.0
 FACTS = {
     "direction": "inbound",
     "duration": 1801,
@@ -53,7 +54,7 @@ def data_dir(tmp_path: Path) -> Path:
     folder.mkdir()
     database = Database(f"sqlite:///{folder}/calltag.db")
     migrate(database)
-    call = add(database, "call_1", FACTS, others=["Customer"])
+    call = add(database, "call_1", FACTS, others=["Customer"], first_at=STARTED)
     add(database, "call_2", {"duration": 5})
     add(database, "call_3", {"duration": 2000}, ended=False)
     add(database, "call_4", {"duration": 2000}, forgotten_at=1.0)
@@ -152,17 +153,16 @@ def test_without_a_store_that_is_said(tmp_path: Path, rules: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_ended_calls_come_page_by_page_each_once(database: Database) -> None:
+def test_ended_calls_come_part_by_part_each_once(database: Database) -> None:
+    row = {"account": "a", "state": "done", "first_at": 0.0, "next_at": 0.0, "ended": True, "others": None}
     with database.write() as connection:
-        row = {
-            "account": "a",
-            "state": "done",
-            "first_at": 0.0,
-            "next_at": 0.0,
-            "ended": True,
-            "others": None,
-        }
-        rows = [{**row, "facts": {"duration": at}} for at in range(PAGE + 5)]
-        connection.execute(insert(calls), rows)
-    found = [call.facts["duration"] for call in ended_calls(database)]
-    assert found == list(range(PAGE + 5))
+        first = connection.execute(insert(calls), row | {"facts": {}}).inserted_primary_key
+        assert first
+        connection.execute(insert(calls), [row | {"facts": {"duration": at}} for at in range(PART + 5)])
+        connection.execute(insert(calls), row | {"facts": {}, "ended": False})
+        connection.execute(delete(calls).where(calls.c.id == first[0]))
+    with database.read() as connection:
+        every = parts(connection)
+        found = [call.facts["duration"] for part in every for call in calls_of(connection, part)]
+    assert len(every) == 2
+    assert found == list(range(PART + 5))

@@ -1,13 +1,15 @@
 """Counting over blocks of columns gives what counting one call after another would."""
 
 from collections import Counter
+from datetime import date
 from typing import Any
 
 from benchmarks import workload
 from rules import reference
-from rules.backtest import SAMPLE, Backtest, day_of
+from rules.backtest import SAMPLE, Backtest
+from rules.block import Block
 from rules.evaluation import Outcome
-from rules.facts import Facts
+from rules.facts import Facts, moment_of
 from rules.ruleset import RuleSet
 
 CALLS = workload.calls(300)
@@ -29,8 +31,13 @@ def varied(number: int, seed: int = 2) -> RuleSet:
 def counted(ruleset: RuleSet, against: RuleSet | None = None, block: int = 77) -> Backtest:
     backtest = Backtest(ruleset, against)
     for at in range(0, len(CALLS), block):
-        backtest.add(CALLS[at : at + block], NAMES[at : at + block])
+        backtest.add(Block.of(CALLS[at : at + block]), NAMES[at : at + block])
     return backtest
+
+
+def day_of(facts: Facts, ruleset: RuleSet) -> date | None:
+    moment = moment_of(facts)
+    return moment.astimezone(ruleset.timezone).date() if moment else None
 
 
 def tags(ruleset: RuleSet, facts: Facts) -> set[str]:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from rules.columns import Answers, Block, counts, pairs
+from rules.block import Block
+from rules.columns import Answers, counts, pairs
 from rules.evaluate import evaluate
 from rules.facts import Facts, facts_from_json
 from rules.ruleset import RuleSet
@@ -25,11 +26,11 @@ rules:
 
 def tags(ruleset: RuleSet, block: Block) -> list[tuple[str, ...]]:
     answers = Answers(ruleset, block)
-    return [answers.evaluation(row).tags for row in range(len(block.facts))]
+    return [answers.evaluation(row).tags for row in range(block.calls)]
 
 
 def test_only_texts_that_matter_are_looked_through_and_none_twice() -> None:
-    block = Block(CALLS)
+    block = Block.of(CALLS)
     for queue, looked in (("a", 0.5), ("b", 1.0), ("a", 1.0)):
         ruleset = asking(queue)
         assert tags(ruleset, block) == [evaluate(ruleset, facts).tags for facts in CALLS]
@@ -50,5 +51,5 @@ def test_bits_are_counted_over_any_number_of_rows() -> None:
 
 def test_a_block_without_calls_and_a_set_without_rules_that_are_asked_have_no_answers() -> None:
     off = rule_set("rules: [{id: r, when: {field: queue, eq: a}, tag: T, mode: off}]")
-    assert Answers(off, Block(CALLS)).true.sum() == 0
-    assert len(Answers(asking("a"), Block([])).true) == 0
+    assert Answers(off, Block.of(CALLS)).true.sum() == 0
+    assert len(Answers(asking("a"), Block.of([])).true) == 0

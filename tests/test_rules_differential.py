@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules import reference
-from rules.columns import Answers, Block
+from rules.block import Block
+from rules.columns import Answers
 from rules.evaluate import Applied, evaluate, match
 from rules.evaluation import Outcome
 from rules.facts import Facts, derive, facts_from_json, facts_to_json
@@ -25,6 +26,7 @@ from rules.giving import Giving
 from rules.loader import parse
 from rules.operators import OPERATORS, Operator, Takes
 from rules.read_condition import taken
+from rules.reading import read
 from rules.ruleset import Mode, RuleSet
 from rules.tables import numbers_of
 from rules.trace import trace
@@ -296,12 +298,14 @@ def test_they_agree_on_many_rules(example: Example, applied: list[Applied], bloc
 def agree_on_all(
     ruleset: RuleSet, lines: list[dict[str, Any]], applied: list[Applied], blocked: set[str]
 ) -> list[Facts]:
-    """Each call by itself, and all of them as columns, twice: the second time what was found is known."""
+    """Each call by itself, and all of them as columns: made of facts, and read as columns, twice: the second
+    time what was found is known."""
     calls = [facts_from_json(line) for line in lines]
     for facts in calls:
         agree(ruleset, facts, applied, blocked)
-    block = Block(calls)
-    for answers in (Answers(ruleset, block), Answers(ruleset, block)):
+    block, wrong = read(lines)
+    assert not wrong
+    for answers in (Answers(ruleset, Block.of(calls)), Answers(ruleset, block), Answers(ruleset, block)):
         for row, facts in enumerate(calls):
             expected = reference.evaluate(ruleset, facts, applied, blocked)
             assert answers.evaluation(row, applied, blocked) == expected

@@ -17,18 +17,17 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from rules.backtest import CHANGES, Backtest, RuleCount, moment_of
-from rules.columns import ROWS
+from rules.backtest import CHANGES, Backtest, RuleCount
 from rules.evaluation import Outcome
-from rules.facts import FactError, Facts, facts_from_json
 from rules.faults import RuleSetFaults
 from rules.histogram import histogram
 from rules.loader import parse
 from rules.ruleset import Rule, RuleSet
 from store import backtests, rulesets
 from store.database import Database, Unavailable
-from store.past import PastCall, ended_calls, number
+from store.past import number, parts
 from worker.process import tied
+from worker.stored import Bounds, known_since, stored_calls
 
 SECONDS = 900
 """For one backtest; then the process is ended by its own alarm."""
@@ -36,8 +35,6 @@ MEMORY = 2 * 1024 * 1024 * 1024
 """Bytes of data."""
 EVERY = 1.0
 """Seconds between two signs of life."""
-SLACK = 2 * 86_400.0
-"""Seconds by which a call may have become known earlier or later than it was."""
 TOO_DEAR = f"it took more than {SECONDS // 60} minutes or too much memory; choose a shorter time"
 
 MOST_DATED = 300
@@ -96,7 +93,7 @@ def run(database: Database, id_: str) -> None:
     except RuleSetFaults as fault:
         _end(database, id_, "failed", f"the rules have a fault: {fault.faults[0]}")
         return
-    if _count(database, id_, counted, found.asked["since"], found.asked["until"]):
+    if _count(database, id_, counted, (found.asked["since"], found.asked["until"])):
         _end(database, id_, "done", result=told(counted))
 
 
@@ -121,45 +118,28 @@ def _end(
         backtests.end(connection, id_, state, reason, result)
 
 
-def _count(database: Database, id_: str, counted: Backtest, since: float | None, until: float | None) -> bool:
-    """Adds the calls of that time, block by block; False where it is wanted no more."""
-    bounds = (None if since is None else since - SLACK, None if until is None else until + SLACK)
+def _count(database: Database, id_: str, counted: Backtest, asked: Bounds) -> bool:
+    """Adds the calls of that time, part by part; False where it is wanted no more.
+
+    A call whose facts are none any more, as after a change of the catalogue, is left out.
+    """
     with database.read() as connection:
-        total = number(connection, *bounds)
+        every, total = parts(connection), number(connection, known_since(asked))
     looked, last = 0, 0.0
-    block: list[tuple[Facts, str]] = []
-    for call in ended_calls(database, *bounds):
-        looked += 1
-        facts = _facts(call, since, until)
-        if facts is not None:
-            block.append((facts, call.name))
-        if len(block) == ROWS:
-            counted.add(*zip(*block, strict=True))
-            block.clear()
-        if not looked % 1000 and time.monotonic() > last + EVERY:
+    for part in every:
+        calls = stored_calls(database, part, asked)
+        counted.add(calls.block, calls.names)
+        looked += len(calls.names) + len(calls.bad)
+        if time.monotonic() > last + EVERY:
             last = time.monotonic()
             if not _shown(database, id_, looked, total):
                 return False
-    if block:
-        counted.add(*zip(*block, strict=True))
     return _shown(database, id_, looked, looked)
 
 
 def _shown(database: Database, id_: str, looked: int, total: int) -> bool:
     with database.write() as connection:
         return backtests.show_life(connection, id_, time.time(), looked, total)
-
-
-def _facts(call: PastCall, since: float | None, until: float | None) -> Facts | None:
-    """The call's facts, None where it was at another time or its facts are none."""
-    try:
-        facts = facts_from_json(call.facts)
-    except FactError:
-        return None
-    moment = moment_of(facts)
-    at = moment.timestamp() if moment else call.first_at
-    wanted = (since is None or at >= since) and (until is None or at <= until)
-    return facts if wanted else None
 
 
 def told(counted: Backtest) -> dict[str, Any]:
