@@ -59,11 +59,9 @@ def _call(database: Database, reference: str) -> Known:
 
 def stored_parts(config: Path | None, asked: Bounds) -> Iterator[Callable[[], Calls]]:
     """What reads each part of the calls that ended and were in that time, in whichever process."""
+    url = read_settings(config).database
     with opened(config) as database:
-        with database.read() as connection:
-            every = parts(connection)
-        url = read_settings(config).database
-        yield from (partial(_read, url, part, asked) for part in every)
+        yield from (partial(_read, url, part, asked) for part in parts(database))
 
 
 def _read(url: str, part: tuple[int, int], asked: Bounds) -> Calls:

@@ -1,5 +1,6 @@
 """The calls that ended, for counting what rules would have done with them."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
@@ -31,13 +32,17 @@ class PastCall(NamedTuple):
     """When it became known, or of a call of the past when it was, as far as that is known (Unix seconds)."""
 
 
-def parts(connection: Connection) -> list[tuple[int, int]]:
+def parts(database: Database) -> Iterator[tuple[int, int]]:
     """The first and last row of each part of all calls, in the order in which they became known."""
-    first = select(func.min(calls.c.id)).scalar_subquery()  # each by itself is the end of an index
-    last = select(func.max(calls.c.id)).scalar_subquery()
-    start, end = connection.execute(select(first, last)).one()
-    starts = range(start, end + 1, PART) if start is not None else ()
-    return [(start, start + PART - 1) for start in starts]
+    before = 0
+    while True:
+        rows = select(calls.c.id).where(calls.c.id > before).order_by(calls.c.id).limit(PART).subquery()
+        with database.read() as connection:
+            last: int | None = connection.execute(select(func.max(rows.c.id))).scalar_one()
+        if last is None:
+            return
+        yield before + 1, last
+        before = last
 
 
 def calls_of(connection: Connection, part: tuple[int, int], since: float | None = None) -> list[PastCall]:

@@ -153,16 +153,14 @@ def test_without_a_store_that_is_said(tmp_path: Path, rules: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_ended_calls_come_part_by_part_each_once(database: Database) -> None:
+def test_ended_calls_come_part_by_part_each_once_whatever_their_rows(database: Database) -> None:
     row = {"account": "a", "state": "done", "first_at": 0.0, "next_at": 0.0, "ended": True, "others": None}
     with database.write() as connection:
-        first = connection.execute(insert(calls), row | {"facts": {}}).inserted_primary_key
-        assert first
         connection.execute(insert(calls), [row | {"facts": {"duration": at}} for at in range(PART + 5)])
         connection.execute(insert(calls), row | {"facts": {}, "ended": False})
-        connection.execute(delete(calls).where(calls.c.id == first[0]))
+        connection.execute(delete(calls).where(calls.c.id == 3))
+        connection.execute(insert(calls), row | {"facts": {"duration": 9999}, "id": 10**12})
     with database.read() as connection:
-        every = parts(connection)
-        found = [call.facts["duration"] for part in every for call in calls_of(connection, part)]
-    assert len(every) == 2
-    assert found == list(range(PART + 5))
+        found = [call.facts["duration"] for part in parts(database) for call in calls_of(connection, part)]
+    assert len(list(parts(database))) == 2
+    assert found == [0, 1, *range(3, PART + 5), 9999]

@@ -124,9 +124,9 @@ def _count(database: Database, id_: str, counted: Backtest, asked: Bounds) -> bo
     A call whose facts are none any more, as after a change of the catalogue, is left out.
     """
     with database.read() as connection:
-        every, total = parts(connection), number(connection, known_since(asked))
+        total = number(connection, known_since(asked))
     looked, last = 0, 0.0
-    for part in every:
+    for part in parts(database):
         calls = stored_calls(database, part, asked)
         counted.add(calls.block, calls.names)
         looked += len(calls.names) + len(calls.bad)
