@@ -159,6 +159,7 @@ def sync_file(config: Path | None, form: MapFormat, account: str | None, apply: 
     if form is MapFormat.JSON:
         tell_json(synced.ids)
     elif form is MapFormat.CSV:
+        # names as they are, formulas too: a program finds the ids by them
         csv.writer(sys.stdout, lineterminator="\n").writerows([("name", "id"), *synced.ids.items()])
     else:
         tell_table(("name", "id"), list(synced.ids.items()))

@@ -150,6 +150,14 @@ def test_the_tags_of_a_crm_are_made_and_their_ids_printed(desk: Desk) -> None:
     assert (said.rows, said.err) == ([["VIP", "1"], ["Hot, lead", "2"]], "")
 
 
+def test_names_like_formulas_are_printed_as_they_are_for_the_program_that_keeps_the_ids(desk: Desk) -> None:
+    file = crm(desk, "name\n=VIP\n@home\n+1\n")
+    said = desk.run("sync", "--from", file, "--format", "csv")
+    assert [line.partition(",")[0] for line in said.out.splitlines()] == ["name", "=VIP", "@home", "+1"]
+    again = desk.run("sync", "--from", crm(desk, said.out, "ids.csv"), "--format", "csv")
+    assert (again.out, again.err) == (said.out, ""), "read again, it makes no tag of another name"
+
+
 def test_the_tags_of_a_crm_may_come_as_json(desk: Desk) -> None:
     tags = [{"name": "VIP", "color": "#445566", "id": 7}, {"name": "Été", "description": None}]
     said = desk.run("sync", "--from", crm(desk, json.dumps(tags), "crm.json"), "--format", "json")

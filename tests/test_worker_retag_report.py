@@ -65,3 +65,22 @@ def test_csv_reads_back_whatever_the_names_have_in_them() -> None:
     tags = {"before": "VIP", "after": "VIP; Long, very", "added": "Long, very", "removed": ""}
     assert found[0] == {**ROW, **tags, "reason": ""}
     assert "".join(report.as_csv([])) == ",".join(report.COLUMNS) + "\n"
+
+
+@pytest.mark.parametrize(
+    "begins", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+)
+def test_no_cell_of_the_csv_is_run_as_a_formula(begins: str) -> None:
+    evil = begins + 'HYPERLINK("http://x";A1)'
+    row = ROW | {"reference": evil, "before": [evil, "VIP"], "added": ["VIP", evil], "reason": evil}
+    (found,) = csv.DictReader(io.StringIO("".join(report.as_csv([row])), newline=""))
+    assert (found["reference"], found["reason"]) == (f"'{evil}", f"'{evil}")
+    assert (found["before"], found["added"]) == (f"'{evil}; VIP", f"VIP; '{evil}"), "each tag, wherever it is"
+    assert json.loads("".join(report.as_json([row]))) == [row], "programs find names as they are"
+
+
+@pytest.mark.parametrize("text", ["+33612345678", "-5", "10001", "a=b", "Plan-B", "l'été", "'quoted'", ""])
+def test_what_is_no_formula_is_as_it_is_in_the_csv(text: str) -> None:
+    row = ROW | {"reference": text, "before": [text], "reason": text}
+    (found,) = csv.DictReader(io.StringIO("".join(report.as_csv([row]))))
+    assert (found["reference"], found["before"], found["reason"]) == (text, text, text)

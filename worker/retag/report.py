@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from rules.cells import as_text
 from store import job_changes
 from store.database import Database
 from store.job_changes import Change
@@ -57,17 +58,22 @@ def as_json(found: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def as_csv(found: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """With a line of column names; several tags in one cell are parted by `; `."""
+    """With a line of column names; several tags in one cell are parted by `; `. It is for spreadsheets: of a
+    text that one would run as a formula the cell is `as_text`; `as_json` has all as it is."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in found:
-        cells = (row[name] for name in COLUMNS)
-        writer.writerow("; ".join(cell) if isinstance(cell, list) else cell for cell in cells)
+        writer.writerow(_cell(row[name]) for name in COLUMNS)
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
+
+
+def _cell(value: str | list[str] | None) -> str:
+    texts = value if isinstance(value, list) else [value or ""]
+    return "; ".join(map(as_text, texts))  # each tag: a spreadsheet that parts cells by `;` begins one there
 
 
 FORMATS: dict[str, Callable[[Iterable[dict[str, Any]]], Iterator[str]]] = {"csv": as_csv, "json": as_json}
