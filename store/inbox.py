@@ -4,6 +4,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass, field
+from itertools import accumulate
+from math import inf
 from typing import Any
 
 from sqlalchemy import Connection, exists, func, or_, select, update
@@ -115,11 +117,23 @@ def _insert_here(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set
     return {(account, bytes(key)) for account, key in connection.execute(newest)}
 
 
-def unread(connection: Connection, accounts: Iterable[str], most: int) -> list[InboxEvent]:
-    """The oldest events of these accounts that belong to no call yet."""
-    new = (events.c.state == "new", events.c.account.in_(list(accounts)))
-    rows = connection.execute(select(*COLUMNS).where(*new).order_by(events.c.id).limit(most))
-    return [InboxEvent(*row) for row in rows]
+def unread(connection: Connection, accounts: Iterable[str], most: int, size: float = inf) -> list[InboxEvent]:
+    """The oldest events of these accounts that belong to no call yet; no more once their bodies have so many
+    bytes."""
+    e = events.c
+    new = (e.state == "new", e.account.in_(list(accounts)))
+    lengths = select(e.id, func.length(e.body)).where(*new).order_by(e.id).limit(most)
+    oldest = [(id_, length) for id_, length in connection.execute(lengths)]
+    before = accumulate((length for _, length in oldest), initial=0)
+    ids = [id_ for (id_, _), read in zip(oldest, before, strict=False) if read < size]
+    rows = select(*COLUMNS).where(e.id.in_(ids)).order_by(e.id)
+    return [InboxEvent(*row) for row in connection.execute(rows)] if ids else []
+
+
+def still_new(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """Those of the events that belong to no call yet."""
+    rows = select(events.c.id).where(events.c.id.in_(list(ids)), events.c.state == "new")
+    return set(connection.execute(rows).scalars())
 
 
 def of_calls(connection: Connection, calls: Iterable[int]) -> dict[int, list[InboxEvent]]:

@@ -118,6 +118,17 @@ def test_the_oldest_new_events_come_first_and_only_as_many_as_asked(database: Da
         assert [row.body for row in inbox.unread(connection, [ACCOUNT], 2)] == [b"a", b"b"]
 
 
+@pytest.mark.parametrize(("size", "read"), [(1, 1), (3, 1), (4, 2), (7, 3), (100, 3)])
+def test_no_more_events_are_read_once_their_bodies_are_large(
+    database: Database, size: int, read: int
+) -> None:
+    for name in ("aaa", "bbb", "c"):
+        accept(database, arrival(name))
+    with database.read() as connection:
+        found = [row.body for row in inbox.unread(connection, [ACCOUNT], 10, size)]
+    assert found == [b"aaa", b"bbb", b"c"][:read]
+
+
 def test_an_event_set_aside_is_counted_and_no_longer_new(database: Database) -> None:
     with database.write() as connection:
         dead, ignored = event(connection, "{"), event(connection, "sms")

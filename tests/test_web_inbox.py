@@ -16,7 +16,7 @@ from store.schema import events
 from tests.rows import arrival
 from tests.waiting import eventually
 from tests.web_part import locked
-from web.inbox import MOST, GroupCommit, Waker
+from web.inbox import MOST, SIZE, GroupCommit, Waker
 
 MIB = 1024 * 1024
 
@@ -55,6 +55,16 @@ def test_what_comes_together_is_committed_together_and_told_once(tmp_path: Path)
         asyncio.run(run(inbox))
         assert len(told) == 1, "duplicates alone are no news"
     assert rows(tmp_path) == 50
+
+
+def test_large_bodies_are_committed_a_few_at_a_time(tmp_path: Path) -> None:
+    async def run(inbox: GroupCommit) -> list[bool]:
+        return await asyncio.gather(*(inbox.keep(arrival(str(n) * (SIZE // 2))) for n in range(5)))
+
+    with committing(tmp_path, 5.0) as (inbox, told):
+        assert asyncio.run(run(inbox)) == [True] * 5
+        assert len(told) == 3
+    assert rows(tmp_path) == 5
 
 
 def test_a_group_that_cannot_be_committed_is_unavailable_to_each_of_its_senders(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from platforms.adapter import Event
 from platforms.sipsim.simulator import events
-from store import inbox, schema
+from store import counters, inbox, schema
 from store.database import Database
 from store.inbox import Arrival
 from tests.worker_bench import DAY, Bench
-from worker.intake import BATCH, QUEUED, Intake, take_in
+from worker.intake import BATCH, QUEUED, SIZE, Intake, take_in
 
 Make = Callable[..., Bench]
 
@@ -88,6 +88,35 @@ def test_a_batch_is_taken_at_a_time_and_more_is_told(make_bench: Make) -> None:
     assert (len(second.due), second.more) == (6, False)
     third = take_in(bench.database, bench.settings.accounts, time.time())
     assert (third.due, third.more) == ([], False)
+
+
+def test_large_events_are_taken_a_few_at_a_time(make_bench: Make) -> None:
+    bench = make_bench()
+    arrive(bench, *[b'{"event": "test", "n": "%s"}' % (b"%d" % n * (SIZE // 2)) for n in range(3)])
+    for more, states in ((True, ["ignored", "ignored", "new"]), (False, ["ignored"] * 3)):
+        assert take_in(bench.database, bench.settings.accounts, time.time()).more is more
+        assert [state for state, _, _ in kept(bench)] == states
+
+
+def test_events_that_another_worker_took_in_meanwhile_are_left_to_it(make_bench: Make) -> None:
+    bench = make_bench()
+    account = bench.account
+    others: list[Intake] = []
+
+    def read(settings: object, body: bytes) -> Event:
+        if not others:  # nobody is kept from writing while bodies are read
+            others.append(take_in(bench.database, bench.settings.accounts, time.time()))
+        return account.platform.read_event(settings, body)
+
+    arrive(bench, b"no json")
+    bench.end(bench.call())
+    slower = replace(account, platform=replace(account.platform, read_event=read))
+    late = take_in(bench.database, {"sipsim": slower}, time.time())
+    assert (late.due, late.read) == ([], {})
+    assert len(others[0].due) == 1
+    assert bench.rows() == 1
+    with bench.database.read() as connection:
+        assert counters.counts(connection)["events.dead"] == 1
 
 
 def test_the_events_of_one_call_are_one_row_due_once(make_bench: Make) -> None:

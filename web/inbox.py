@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 
 import structlog
 
@@ -15,6 +16,8 @@ from store.inbox import Arrival
 
 GROUP = 128
 """Webhooks in one transaction."""
+SIZE = 8 * 1024 * 1024
+"""Bytes of bodies after which no more go into one: it would hold the write lock for long."""
 MOST = 4096
 """Webhooks that may wait for it; more are answered 503."""
 
@@ -49,8 +52,8 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Commits what is waiting, and ends; a database that hangs does not hold it up for ever."""
-        if self._arrived:
-            self._hand_over(len(self._arrived))
+        while self._arrived:
+            self._hand_over()
         self._groups.put(None)
         await asyncio.to_thread(self._thread.join, CLOSING)
 
@@ -75,10 +78,14 @@ class GroupCommit:
         if before < len(self._arrived) < GROUP:
             asyncio.get_running_loop().call_soon(self._gather, len(self._arrived))
         else:
-            self._hand_over(GROUP)
+            self._hand_over()
 
-    def _hand_over(self, most: int) -> None:
-        group, self._arrived = self._arrived[:most], self._arrived[most:]
+    def _hand_over(self) -> None:
+        """The oldest of those that have arrived."""
+        sizes = [len(one.arrival.body) if one.arrival else 0 for one in self._arrived[:GROUP]]
+        before = accumulate(sizes, initial=0)
+        number = sum(bytes_ < SIZE for bytes_, _ in zip(before, sizes, strict=False))
+        group, self._arrived = self._arrived[:number], self._arrived[number:]
         self._groups.put(group)
 
     def _run(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -18,6 +19,8 @@ from worker.settings import Account
 
 BATCH = 128
 """Events linked in one transaction: on SQLite it must not hold the write lock over 50 ms."""
+SIZE = 8 * 1024 * 1024
+"""Bytes of bodies, of which one may have some millions, after which no more are read at once."""
 QUEUED = 30.0
 """Seconds that the sweeper leaves a call alone after it was sent to the workers."""
 
@@ -33,38 +36,48 @@ class Intake:
     read: Mapping[int, Event] = field(default_factory=dict)
 
 
+class Aside(NamedTuple):
+    """Why an event is not worked on, as `inbox.set_aside` keeps it."""
+
+    state: str
+    name: str
+    reason: str
+
+
 def take_in(database: Database, accounts: Mapping[str, Account], now: float) -> Intake:
     """Links the oldest new events of these accounts to their calls, in one transaction.
 
     What cannot be read is set aside; events of an account that is not configured wait until it is again.
     """
     with database.read() as connection:  # many are told of few events: who comes late takes nobody's lock
-        if not inbox.unread(connection, accounts, 1):
-            return Intake([], False)
+        rows = inbox.unread(connection, accounts, BATCH, SIZE)
+    if not rows:
+        return Intake([], False)
+    said = {row.id: _read(accounts[row.account], row) for row in rows}  # long bodies hold up no transaction
     with database.write(repeatable=True) as connection:
         linking.serialise(connection)
-        rows = inbox.unread(connection, accounts, BATCH)
-        events = {row.id: event for row in rows if (event := _read(connection, accounts, row)) is not None}
+        new = inbox.still_new(connection, said)  # another worker may have been quicker
+        for id_, one in said.items():
+            if id_ in new and isinstance(one, Aside):
+                inbox.set_aside(connection, id_, *one)
+        events = {id_: one for id_, one in said.items() if id_ in new and isinstance(one, Event)}
         links = [_link(connection, row, events[row.id]) for row in rows if row.id in events]
         due = linking.link(connection, links, now, now + QUEUED)
-    return Intake(due, len(rows) == BATCH, events)
+    more = len(rows) == BATCH or sum(len(row.body) for row in rows) >= SIZE
+    return Intake(due, more, events)
 
 
-def _read(connection: Connection, accounts: Mapping[str, Account], row: InboxEvent) -> Event | None:
-    """What the event says; None where it is set aside."""
+def _read(account: Account, row: InboxEvent) -> Event | Aside:
+    """What the event says, or why it says nothing."""
     try:
-        event = read(accounts[row.account], row)
+        event = read(account, row)
     except Unreadable as fault:
-        inbox.set_aside(connection, row.id, "dead", "unreadable", str(fault))
-        return None
+        return Aside("dead", "unreadable", str(fault))
     except Exception as fault:  # noqa: BLE001 a fault of ours in one event must not hold up the others
-        reason = f"a fault in calltag: {type(fault).__name__}"
         log.error("an event could not be read", event_id=row.id, fault=type(fault).__name__)
-        inbox.set_aside(connection, row.id, "dead", "unreadable", reason)
-        return None
+        return Aside("dead", "unreadable", f"a fault in calltag: {type(fault).__name__}")
     if event.ignored is not None or not event.references:
-        inbox.set_aside(connection, row.id, "ignored", event.name, event.ignored or "it names no call")
-        return None
+        return Aside("ignored", event.name, event.ignored or "it names no call")
     return event
 
 
