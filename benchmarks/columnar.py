@@ -4,23 +4,20 @@ All of them have the calls as columns in memory already, and give the number of 
 """
 
 import json
-import random
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import reduce
 from operator import and_, or_
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import plot, workload
-from benchmarks.measure import RESULTS, machine, memory_of_all, rounded, side_by_side, table, tell, where
+from benchmarks.backtests import backtests
+from benchmarks.measure import RESULTS, machine, rounded, side_by_side, table, tell, where
 from benchmarks.peers import COMPARED, Given, Rules, Test, given, tests_of
 from rules.block import Block
 from rules.columns import ROWS, Answers, counts
@@ -31,8 +28,6 @@ from rules.ruleset import RuleSet
 CALLS = 3 * ROWS
 SIZES = (1, 10, 100, 1_000, 10_000, CALLS)
 """Calls of the plot."""
-LINES = 100_000
-"""Of the smaller file that is backtested."""
 MOST_ALONE = 10_000
 """Calls that are evaluated one by one."""
 FRESH, STORED, ONE = "calltag, texts read", "calltag, stored hits", "calltag, one by one"
@@ -128,43 +123,6 @@ def duckdb(rules: Rules, calls: Sequence[Given]) -> Counting:
     return count
 
 
-def backtests(ruleset: RuleSet) -> list[dict[str, Any]]:
-    """`calltag rules backtest` on JSON lines, few and ten times as many: seconds, and memory at most."""
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "calls.jsonl"
-        (Path(folder) / "rules.yaml").write_bytes(next(iter(ruleset.files.values())))
-        dice = random.Random(3)
-        some = [json.dumps(workload.call(dice), ensure_ascii=False) + "\n" for _ in range(LINES)]
-        for times in (1, 10):
-            with path.open("w", encoding="utf-8") as file:
-                for _ in range(times):
-                    file.writelines(some)
-            seconds, memory = _backtest(Path(folder) / "rules.yaml", path)
-            found.append({"calls": LINES * times, "seconds": seconds, "memory": memory})
-    return found
-
-
-LOOK_EVERY = 0.5
-"""Seconds between two looks at the memory."""
-
-
-def _backtest(rules: Path, calls: Path) -> tuple[float, float]:
-    """Seconds, and MB of memory at most, of all its processes."""
-    argv = [sys.executable, "-P", "-m", "cli", "rules", "backtest", str(rules)]
-    argv += ["--calls", str(calls), "--format", "csv"]
-    most, start = 0.0, time.perf_counter()
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
-        while process.poll() is None:
-            most = max(most, memory_of_all(process.pid))
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(LOOK_EVERY)
-    took = time.perf_counter() - start
-    if process.returncode:
-        sys.exit(f"the backtest ended with {process.returncode}")
-    return took, most
-
-
 def by_calls(rules: list[dict[str, Any]], facts: Sequence[Facts]) -> dict[str, list[tuple[float, float]]]:
     """Of each engine, by how many calls it was given at once, the microseconds that one call took."""
     ruleset = workload.rule_set(rules)
@@ -245,13 +203,13 @@ def _text(result: dict[str, Any]) -> str:
         for name, mark in MARKS.items()
     ]
     counted = [
-        [f"{one['calls']:,}", f"{one['seconds']:.0f} s", f"{one['memory']:.0f} MB"]
+        [f"{one['calls']:,} {one['source']}", f"{one['seconds']:.0f} s", f"{one['memory']:.0f} MB"]
         for one in result["backtests"]
     ]
     parts = [
         table(header, rows),
         table(["mark", "wanted", "measured"], marks),
-        table(["backtest of JSON lines by 1,000 rules, calls", "took", "memory at most"], counted),
+        table(["backtest by 1,000 rules", "took", "memory at most"], counted),
         where(result["machine"]),
     ]
     return "\n\n".join(parts)
