@@ -28,7 +28,7 @@ def tell_text(call: Mapping[str, Any]) -> None:
             decision["ruleset"][:12],
             decision["tags"],
             decision["added"],
-            decision["removed"],
+            _removed(decision),
             _job(decision),
         )
         for decision in call["decisions"][1:]
@@ -63,14 +63,19 @@ def _decision(decision: Mapping[str, Any]) -> None:
     typer.echo()
     by = f"rule set {decision['ruleset'][:12]}" + (f", {_job(decision)}" if _job(decision) else "")
     typer.secho(f"decided at {moment(decision['at'])} by {by}", bold=True)
-    for what in ("tags", "added", "removed"):
+    for what in ("tags", "added"):
         typer.echo(f"{what}: {cell(decision[what]) or 'none'}")
+    typer.echo(f"removed: {cell(_removed(decision)) or 'none'}")
     if decision["no_trace"]:
         typer.echo(f"why cannot be told any more: {decision['no_trace']}")
     for rule in decision["trace"]:
         typer.echo(f"{rule['outcome']:8}{rule['rule']}{_note(rule)}")
         if rule["condition"]:
             typer.echo("\n".join(_steps(rule["condition"], 1)))
+
+
+def _removed(decision: Mapping[str, Any]) -> str:
+    return "; ".join(f"{removal['tag']}, since {removal['why']}" for removal in decision["removed"])
 
 
 def _note(rule: Mapping[str, Any]) -> str:

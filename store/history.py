@@ -1,11 +1,12 @@
 """One call as people see it: what is known, what was decided, whose tags it bears."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from rules.evaluation import Removal
 from store.schema import applied_tags, call_refs, calls, decisions
 
 
@@ -38,7 +39,7 @@ class Decision:
     outcomes: dict[str, str]
     tags: list[str]
     added: list[str]
-    removed: list[str]
+    removed: list[Removal]
     job: int | None
     """The re-tagging job that had it made."""
 
@@ -67,10 +68,13 @@ def decisions_of(connection: Connection, call: int) -> list[Decision]:
     """The call's decisions, newest first."""
     d = decisions.c
     columns = (d.id, d.at, d.version, d.ruleset, d.outcomes, d.tags, d.added, d.removed, d.job)
-    return [
-        Decision(*row)
-        for row in connection.execute(select(*columns).where(d.call_id == call).order_by(d.id.desc()))
-    ]
+    rows = connection.execute(select(*columns).where(d.call_id == call).order_by(d.id.desc()))
+    return [Decision(**{**row._mapping, "removed": removals(row.removed)}) for row in rows]
+
+
+def removals(stored: Iterable[Mapping[str, str]]) -> list[Removal]:
+    """What a decision took off, by its column `removed`."""
+    return [Removal(**one) for one in stored]
 
 
 def our_tags(connection: Connection, call: int) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Integer, cast, func, select
 
+from rules.evaluation import Removal
+from store.history import removals
 from store.schema import applied_tags, call_refs, calls, decisions
 
 MINUTE = 60
@@ -24,7 +26,7 @@ class Recent:
     reference: str
     tags: Sequence[str]
     added: Sequence[str]
-    removed: Sequence[str]
+    removed: Sequence[Removal]
     rules: Mapping[str, str]
     job: int | None
 
@@ -52,7 +54,7 @@ def latest_decisions(connection: Connection, most: int) -> list[Recent]:
             reference=row[-1] or "",
             tags=row.tags,
             added=row.added,
-            removed=row.removed,
+            removed=removals(row.removed),
             rules={tag: rules[row.call_id, tag] for tag in row.added if (row.call_id, tag) in rules},
             job=row.job,
         )

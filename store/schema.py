@@ -109,7 +109,7 @@ decisions = Table(
     Column("outcomes", JSON, nullable=False),  # rule id to outcome, of every rule that is not plainly false
     Column("tags", JSON, nullable=False),
     Column("added", JSON, nullable=False),
-    Column("removed", JSON, nullable=False),
+    Column("removed", JSON, nullable=False),  # tag, the rule that gave it, and why, of each
     Column("job", Id, ForeignKey("jobs.id")),  # that decided so, where no event did
     Column("day", Integer),  # in which it counts in rule_days; null once a later one of the call does instead
 )

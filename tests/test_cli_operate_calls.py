@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from cli.valkey import Valkey
 from rules.loader import parse
@@ -113,6 +113,25 @@ def test_one_call_is_told_with_its_tags_and_why(at: Operator, database: Database
     assert found["decisions"][0]["no_trace"] is None
     assert [tag["name"] for tag in found["tags"]] == ["Long Call", "Wrong", "VIP"]
     assert [event["name"] for event in found["events"]] == ["incoming_call_end"]
+
+
+def test_a_tag_that_was_taken_off_says_why(at: Operator, database: Database) -> None:
+    decided(database)
+    took_off = [
+        {"tag": "Wrong", "rule": "long-call", "why": "rule 'long-call' no longer names it"},
+        {"tag": "Odd", "rule": "odd", "why": "rule 'odd' is false"},
+    ]
+    with database.write() as connection:
+        decision = connection.execute(select(decisions)).one()._asdict()
+        del decision["id"]
+        for _ in range(2):
+            connection.execute(insert(decisions).values(decision | {"added": [], "removed": took_off}))
+    told = "Wrong, since rule 'long-call' no longer names it; Odd, since rule 'odd' is false"
+    out = at.run("calls", "show", "call_1").out
+    assert f"removed: {told}\n" in out
+    assert f"\tLong Call\t\t{told}\t\n" in out, "so does an older decision"
+    found = at.run("calls", "show", "call_1", "--format", "json").json
+    assert [one["removed"] for one in found["decisions"]] == [took_off, took_off, []]
 
 
 @pytest.mark.parametrize("ref", ["nobody", "sipsim:nobody", "sipsim-lyon:call_1"])

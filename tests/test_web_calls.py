@@ -14,6 +14,8 @@ from store import schema
 from store.calls import lease
 from tests.pages import VIEWER, Person, visiting, words
 from tests.worker_bench import CALLER, RECEIVER, Bench
+from worker import tags
+from worker.tagids import TagIds
 
 Make = Callable[..., Bench]
 RULES = """
@@ -198,6 +200,39 @@ def test_of_a_call_without_a_tag_every_false_rule_is_open(person: Person, desk: 
     assert "No tag is on the call" in words(html)
     assert '<details class="others" open>' in html
     assert re.findall('id="rule-([^"]+)" open', html) == ["refund", "long-call", "trial", "short", "old"]
+
+
+def test_a_tag_that_was_taken_off_says_why(person: Person, desk: Bench) -> None:
+    desk.rules(RULES.replace("30m", "2h"))
+    person.get("/calls/sipsim/call_00001")
+    person.send("/calls/again", account="sipsim", reference="call_00001")
+    desk.settle()
+    html = person.get("/calls/sipsim/call_00001").text
+    happened = section(html, "happened", "why")
+    assert "we began to take off Long Call given by rule long-call" in happened
+    assert "took off Long Call since rule 'long-call' is false" in happened
+    assert "Taken off: Long Call since rule 'long-call' is false" in section(html, "why", "test")
+    first = min(map(int, re.findall(r"decision=(\d+)", html)))
+    older = person.get(f"/calls/sipsim/call_00001?decision={first}").text
+    assert "Taken off" not in section(older, "why", "test")
+
+
+def test_a_tag_that_is_gone_with_its_definition_was_not_taken_off(person: Person, desk: Bench) -> None:
+    client = desk.worker.client(desk.account, time.monotonic())
+    ids = TagIds(desk.database, "sipsim", {}, client)
+    ids.read_again()
+    assert tags.delete(ids, ids.find("Long Call"), {"Long Call"}) == 1
+    happened = section(person.get("/calls/sipsim/call_00001").text, "happened", "why")
+    assert "we began to put Long Call by rule long-call ; the tag itself was deleted since" in happened
+    assert "take off" not in happened
+
+
+def test_of_a_tag_that_is_off_nothing_is_said_that_no_decision_tells(person: Person, desk: Bench) -> None:
+    with desk.database.write() as connection:
+        connection.execute(update(schema.applied_tags).values(state="off"))
+        connection.execute(update(schema.decisions).values(added=[]))
+    happened = section(person.get("/calls/sipsim/call_00001").text, "happened", "why")
+    assert "we began to put or take off Long Call given by rule long-call" in happened
 
 
 def test_what_people_did_to_the_tags_is_told(person: Person, desk: Bench) -> None:

@@ -13,6 +13,7 @@ import pytest
 import redis
 from sqlalchemy import update
 
+from platforms.sipsim.simulator import events
 from store import breaker, fleet, schema
 from store.database import Database
 from store.days import DAY
@@ -21,7 +22,7 @@ from tests.retag_desk import alive
 from tests.rows import NOW, change, ended_call
 from tests.waiting import eventually
 from tests.web_part import TOKEN, running_web
-from tests.worker_bench import Bench
+from tests.worker_bench import LONG, Bench
 from worker.overview import charts
 
 Make = Callable[..., Bench]
@@ -98,6 +99,19 @@ def test_a_decision_is_shown_with_its_call_tag_rule_and_time(make_bench: Make) -
         assert "call_00002 no tag ·" in told
         assert "ms after its event" in told
         assert 'href="/calls/sipsim/call_00001"' in person.get("/").text
+
+
+def test_a_decision_that_took_a_tag_off_says_why(make_bench: Make) -> None:
+    bench = make_bench()
+    record = bench.call(1)
+    bench.end(record)
+    bench.settle()
+    bench.rules(LONG.replace("30m", "2h"))
+    bench.receive(events.rating(record.id, 5) | {"pbx_id": record.reference})
+    bench.settle()
+    assert bench.tags(record) == []
+    with visiting(bench.settings, VIEWER) as person:
+        assert "− Long Call since rule 'long-call' is false ·" in person.reads("/")
 
 
 def test_tags_and_references_with_markup_show_as_text(make_bench: Make) -> None:

@@ -70,6 +70,8 @@ def test_a_call_on_which_all_was_written_is_done() -> None:
 def test_tags_that_somebody_else_had_put_are_theirs() -> None:
     found = written(work(), Written("id-7", seen=["Long"], removed=["Short"]))
     assert (found.others, found.gone, states(found)) == (("VIP", "Long"), ["Long"], {"Short": "off"})
+    assert found.decision is not None
+    assert found.decision["removed"] == [{"tag": "Short", "rule": "short", "why": "rule 'short' is false"}]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _decision(work: Work, result: Written) -> Mapping[str, Any]:
         "outcomes": {rule: str(got) for rule, got in work.evaluation.rules.not_false.items()},
         "tags": list(work.evaluation.tags),
         "added": result.added,
-        "removed": result.removed,
+        "removed": [one._asdict() for one in work.evaluation.remove if one.tag in result.removed],
     }
 
 
@@ -144,7 +144,8 @@ def _consequence(call: LeasedCall, fault: PlatformError) -> tuple[str, float]:
 def log_decision(outcome: Outcome) -> None:
     """One line for each decision, without anything personal in it."""
     if outcome.decision is not None:
+        removed = [removal["tag"] for removal in outcome.decision["removed"]]
         log.info("call decided", call=outcome.call.id, account=outcome.call.account, state=outcome.state,
-                 added=outcome.decision["added"], removed=outcome.decision["removed"])  # fmt: skip
+                 added=outcome.decision["added"], removed=removed)  # fmt: skip
     elif outcome.state not in ("done", "decided"):
         log.info("call waits", call=outcome.call.id, account=outcome.call.account, reason=outcome.reason)

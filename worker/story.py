@@ -66,7 +66,10 @@ class Bearing:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing that happened: an event, what people did to the tags, a write begun, or a decision."""
+    """One thing that happened: an event, what people did to the tags, a write begun, or a decision.
+
+    `began` is what a write was about to do, where that is known.
+    """
 
     at: float
     kind: str
@@ -75,11 +78,7 @@ class Moment:
     intent: Intent | None = None
     added: Sequence[str] = ()
     removed: Sequence[str] = ()
-
-    @property
-    def began(self) -> str:
-        """What an intent was about to do."""
-        return BEGAN[self.intent.state] if self.intent else ""
+    began: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +229,30 @@ ORDER = ("event", "people", "write", "decision", "forgotten")
 
 def _moments(stored: _Stored, told: Sequence[tuple[Told, int]]) -> list[Moment]:
     found = [Moment(event.received_at, "event", event) for event in stored.events[:EVENTS]]
-    found += [Moment(intent.at, "write", intent=intent) for intent in stored.intents]
+    found += [
+        Moment(intent.at, "write", intent=intent, began=_began(intent, stored.decisions))
+        for intent in stored.intents
+    ]
     found += [Moment(decision.at, "decision", decision=decision) for decision in stored.decisions]
     found += _edits(stored, [one for one, _ in told])
     if stored.call.forgotten_at is not None:
         found.append(Moment(stored.call.forgotten_at, "forgotten"))
     return sorted(found, key=lambda moment: (moment.at, ORDER.index(moment.kind)))
+
+
+def _began(intent: Intent, decisions: Sequence[Decision]) -> str | None:
+    """What was about to be done. A tag that is off was taken off, or put, and its definition deleted since:
+    only the decision that came of it tells which."""
+    if intent.state is not TagState.OFF:
+        return BEGAN[intent.state]
+    since = [one for one in decisions if one.at >= intent.at]
+    if any(intent.tag in _taken_off(one) for one in since):
+        return "take off"
+    return "put" if any(intent.tag in one.added for one in since) else None
+
+
+def _taken_off(decision: Decision) -> list[str]:
+    return [removal.tag for removal in decision.removed]
 
 
 def _edits(stored: _Stored, told: Iterable[Told]) -> list[Moment]:
@@ -260,7 +277,7 @@ def _edits(stored: _Stored, told: Iterable[Told]) -> list[Moment]:
 
 def _written(stored: _Stored, until: float, off: bool) -> set[str]:
     """The tags that we had put (or taken off) until then."""
-    done = [one.removed if off else one.added for one in stored.decisions if one.at <= until + ECHO]
+    done = [_taken_off(one) if off else one.added for one in stored.decisions if one.at <= until + ECHO]
     wanted = "take off" if off else "put"
     begun = {one.tag for one in stored.intents if one.at <= until and BEGAN[one.state] == wanted}
     return begun.union(*done)

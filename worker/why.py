@@ -113,7 +113,7 @@ def _decision(state: State, found: Call, decision: Decision) -> dict[str, Any]:
         "rules": decision.outcomes,
         "tags": decision.tags,
         "added": decision.added,
-        "removed": decision.removed,
+        "removed": [removal._asdict() for removal in decision.removed],
         "job": decision.job,
         "trace": [rule.to_json() for rule in traces],
         "no_trace": missing,

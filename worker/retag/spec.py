@@ -164,11 +164,18 @@ class JobRules:
         open_ = {tag for rule in unknown if rule.mode is Mode.LIVE for tag in rule.tags}
         found = []
         for intent in known.ours:
-            rule = self.ruleset.by_id.get(intent.rule)
-            lost = "is gone" if rule is None else "is off" if rule.mode is Mode.OFF else None
+            lost = _lost(self.ruleset.by_id.get(intent.rule))
             if lost and intent.state in ON_THE_CALL and intent.tag not in (*evaluation.given_by, *open_):
-                found.append(Removal(intent.tag, intent.rule, f"rule '{intent.rule}' {lost}"))
+                why = f"rule '{intent.rule}' {lost}, and the job takes off orphaned tags"
+                found.append(Removal(intent.tag, intent.rule, why))
         return tuple(found)
+
+
+def _lost(rule: Rule | None) -> str | None:
+    """Why a rule gives nothing any more, whatever the call."""
+    if rule is None:
+        return "is no longer in the rules"
+    return "is off" if rule.mode is Mode.OFF else None
 
 
 def _beside(ruleset: RuleSet) -> dict[str, bytes]:

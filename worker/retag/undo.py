@@ -30,6 +30,6 @@ class Undoing:
             for one in mine
             if one.state in NOT_SURELY_ON and wanted(one.tag) and one.tag not in (known.others or ())
         }
-        why = f"job {self.undone} had put it"
+        why = f"job {self.job} undoes job {self.undone}, which had put it"
         remove = tuple(Removal(intent.tag, intent.rule, why) for intent in off)
         return replace(evaluation, tags=tuple(given), given_by=given, remove=remove)
