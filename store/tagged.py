@@ -1,12 +1,14 @@
 """On which calls a tag of ours stands, and what is noted of them when its definition is deleted."""
 
 from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, exists, func, select, update
 
 from store.calls import UNSURE, TagState
 from store.schema import applied_tags, calls
 
+What = Literal["rule", "tag"]
 ON_CALL = (TagState.INTENDED, TagState.OURS, TagState.REMOVING)
 
 
@@ -16,6 +18,27 @@ def count(connection: Connection, account: str) -> dict[str, int]:
     rows = select(t.tag, func.count()).join(calls, calls.c.id == t.call_id)
     rows = rows.where(calls.c.account == account, t.state.in_(ON_CALL)).group_by(t.tag)
     return dict(list(connection.execute(rows)))
+
+
+def has_given(connection: Connection, account: str, what: What, name: str) -> bool:
+    """Whether a tag of ours stands or stood on one of the account's calls by that rule, or of that name."""
+    if "\0" in name:  # PostgreSQL refuses to look for it
+        return False
+    t = applied_tags.c
+    rows = _on_calls_of(account, select(t.call_id).where(t[what] == name))
+    return connection.execute(rows.limit(1)).first() is not None
+
+
+def given(connection: Connection, account: str, what: What) -> list[str]:
+    """Those rules, or those names. It reads a whole index: for the few who asked for one that is not among
+    them."""
+    every = select(applied_tags.c[what].label("name")).distinct().subquery()
+    one = _on_calls_of(account, select(applied_tags.c.call_id).where(applied_tags.c[what] == every.c.name))
+    return list(connection.execute(select(every.c.name).where(exists(one))).scalars())
+
+
+def _on_calls_of(account: str, rows: Select[Any]) -> Select[Any]:
+    return rows.join(calls, calls.c.id == applied_tags.c.call_id).where(calls.c.account == account)
 
 
 def bearing(connection: Connection, account: str, tags: Collection[str], before: float) -> list[int]:

@@ -127,6 +127,10 @@ WRONG = [
     (["--since", "2h", "--account", "sipsum"], "no account is named 'sipsum', did you mean 'sipsim'?"),
     (["--since", "2h", "--rule", "lonk"], "the rule set in force has no rule 'lonk', did you mean 'long'?"),
     (["--since", "2h", "--tag", "Long call"], "no tag 'Long call', did you mean 'Long Call'?"),
+    (
+        ["--since", "2h", "--tag", "Long call", "--orphaned", "remove"],
+        "calls of 'sipsim', did you mean 'Long Call'?",
+    ),
     (["--since", "2h", "--where", "{field: durration, gt: 5}"], "where: unknown field 'durration'"),
     (["--since", "2h", "--fetch", "transcript", "--no-wait"], "leave out --no-wait, or say --yes"),
 ]

@@ -13,8 +13,8 @@ NOW = 1_790_000_000.0
 STANDING = {"intended", "ours", "removing"}
 
 
-def put(database: Database, call: int, tag: str, state: str, at: float = NOW) -> None:
-    values = {"call_id": call, "tag": tag, "state": state, "rule": "r", "ruleset": "h", "at": at}
+def put(database: Database, call: int, tag: str, state: str, at: float = NOW, rule: str = "r") -> None:
+    values = {"call_id": call, "tag": tag, "state": state, "rule": rule, "ruleset": "h", "at": at}
     with database.write() as connection:
         connection.execute(insert(applied_tags).values(values))
 
@@ -28,6 +28,25 @@ def test_a_tag_stands_on_the_calls_where_it_is_or_may_be_by_us(database: Databas
     with database.read() as connection:
         assert tagged.count(connection, "sipsim") == {"VIP": len(STANDING)}
         assert tagged.count(connection, "sipsim-lyon") == {"VIP": 1, "Long": 1}
+
+
+def test_an_account_knows_the_rules_and_tags_that_its_own_calls_had_of_us_whatever_became_of_them(
+    database: Database,
+) -> None:
+    mine, other = ended(database, "a", NOW), ended(database, "b", NOW, account="sipsim-lyon")
+    for number, state in enumerate(TagState):
+        put(database, mine, f"Tag {number}", state, rule=f"rule-{number}")
+    put(database, other, "Theirs", "ours", rule="theirs")
+    tags, rules = [[f"{what}{number}" for number in range(len(TagState))] for what in ("Tag ", "rule-")]
+    with database.read() as connection:
+        assert sorted(tagged.given(connection, "sipsim", "tag")) == tags
+        assert sorted(tagged.given(connection, "sipsim", "rule")) == rules
+        assert tagged.given(connection, "sipsim-lyon", "tag") == ["Theirs"]
+        assert all(tagged.has_given(connection, "sipsim", "tag", tag) for tag in tags)
+        assert all(tagged.has_given(connection, "sipsim", "rule", rule) for rule in rules)
+        for unknown in ("Theirs", "theirs", "rule-0", "", "a\0b"):
+            assert not tagged.has_given(connection, "sipsim", "tag", unknown), unknown
+        assert not tagged.has_given(connection, "sipsim", "rule", "Tag 0")
 
 
 def test_a_deleted_tag_is_noted_off_where_it_stood_and_nowhere_else(database: Database) -> None:

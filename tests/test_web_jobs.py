@@ -155,6 +155,7 @@ WRONG = {
     b'{"since": "soon"}': "since: 'soon' is no time",
     b'{"since": "2h", "account": "nobody"}': "no account is named 'nobody'; configured: sipsim",
     b'{"since": "2h", "until": "3h"}': "the range is empty: since must be before until",
+    b'{"since": "2h", "orphaned": "remove", "rule": ["lnog"]}': "the rule set in force has no rule 'lnog', ",
     b'{"since": "2h", "since\xff": 1}': "the body: invalid JSON",
 }
 

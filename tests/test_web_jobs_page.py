@@ -103,6 +103,7 @@ def test_a_job_is_held_goes_on_and_is_cancelled(make_bench: Make) -> None:
         ({"since": "soon"}, "since: &#39;soon&#39; is no time"),
         ({"since": "2h", "until": "3h"}, "the range is empty"),
         ({"since": "2h", "rule": "lnog"}, "the rule set in force has no rule &#39;lnog&#39;"),
+        ({"since": "2h", "tag": "inbound", "orphaned": "remove"}, "did you mean &#39;Inbound&#39;?"),
         ({"since": "2h", "where": "{field: nothing, gt: 3}"}, "where: unknown field"),
         ({"since": "2h", "where": MARKUP}, "where: "),
     ],

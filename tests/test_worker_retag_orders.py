@@ -9,7 +9,7 @@ from store import job_windows, jobs, schema
 from store.database import Database
 from store.jobs import JobState
 from tests.retag_desk import alive
-from tests.retag_job import plan
+from tests.retag_job import BenchJob, plan
 from tests.worker_bench import Bench
 from worker.context import RulesInForce
 from worker.retag import orders
@@ -23,6 +23,11 @@ IN = """
 version: 1
 rules:
   - {id: in, when: {field: direction, eq: inbound}, tag: Inbound}
+"""
+LONG = """
+version: 1
+rules:
+  - {id: long-call, when: {field: duration, gt: 5m}, tag: Long Call}
 """
 ORDERS: dict[str, Callable[[Database, int], object]] = {
     "run": orders.run,
@@ -103,6 +108,49 @@ def test_a_plan_that_somebody_waits_for_needs_workers_and_any_other_does_not(mak
 def test_what_is_asked_wrongly_is_told_before_whether_anybody_works(make_bench: Make) -> None:
     with pytest.raises(BadSpec, match="no rule 'inn', did you mean 'in'"):
         orders.plan_as_asked(state_of(make_bench(rules=IN)), Asked(since="2h", rule=["inn"]), attended=True)
+
+
+def test_orphaned_tags_may_be_named_that_are_in_no_rule_set_any_more(make_bench: Make) -> None:
+    bench = make_bench(rules=LONG)
+    record = bench.call(1, duration=400)
+    plan(bench).run()
+    bench.rules(IN)
+    asked = Asked(since="3d", orphaned="remove", rule=["long-call"], tag=["Long Call"])
+    job = BenchJob(bench, orders.plan_as_asked(state_of(bench), asked)).drive()
+    assert job.row.plan["tags"] == {"Long Call": {"lose": 1}}
+    job.run()
+    assert bench.tags(record) == []
+    assert orders.plan_as_asked(state_of(bench), asked), "nor where none of them is left"
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"rule": ["long-cal"]}, "rule 'long-cal', and calltag has put no tag by it on calls of 'sipsim', "
+         "did you mean 'long-call'?"),
+        ({"tag": ["Long Call", "long call"]}, "tag 'long call', and calltag has put no tag of that name on "
+         "calls of 'sipsim', did you mean 'Long Call'?"),
+        ({"tag": ["inbound"]}, "tag 'inbound', and calltag has put no tag of that name on calls of 'sipsim', "
+         "did you mean 'Inbound'?"),
+        ({"rule": ["zzz\nzzz"]}, "rule 'zzz zzz', and calltag has put no tag by it on calls of 'sipsim'"),
+        ({"rule": ["Long Call"]}, "rule 'Long Call', and calltag has put no tag by it on calls of 'sipsim', "
+         "did you mean 'long-call'?"),
+    ],
+)  # fmt: skip
+def test_orphaned_tags_are_not_named_by_what_was_never_known(
+    make_bench: Make, asked: dict[str, list[str]], why: str
+) -> None:
+    bench = make_bench(rules=LONG)
+    bench.call(1, duration=400)
+    plan(bench).run()
+    bench.rules(IN)
+    with pytest.raises(BadSpec) as fault:
+        orders.plan_as_asked(
+            state_of(bench),
+            Asked.model_validate({"since": "3d", "orphaned": "remove", **asked}),
+            attended=True,
+        )
+    assert str(fault.value) == f"the rule set in force has no {why}"
 
 
 def test_without_rules_in_force_there_is_nothing_to_plan_by(make_bench: Make) -> None:

@@ -9,6 +9,7 @@ from rules.ruleset import RuleSet
 from store import fleet, job_changes, jobs, rulesets
 from store.database import Database
 from store.jobs import ENDED, Job, JobState
+from worker.retag import names
 from worker.retag.asked import Asked, account_of, spec_of
 from worker.retag.spec import BadSpec, Spec, check, windows
 from worker.settings import Account
@@ -48,6 +49,8 @@ def plan_as_asked(state: State, asked: Asked, attended: bool = False) -> int:
     if ruleset is None:
         raise Refused(NO_RULES)
     check(spec, ruleset)
+    with state.database.read() as connection:
+        names.check(connection, account.name, spec, ruleset)
     _check_age(spec, state.settings.keep_calls)
     if attended:
         check_workers(state)
