@@ -37,7 +37,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """A call as a line of a list; `tags` are ours."""
+    """A call as a line of a list; `tags` are ours, `references` as `names` orders them."""
 
     id: int
     account: str
@@ -106,11 +106,11 @@ def list_calls(
 def as_lines(connection: Connection, rows: Sequence[Any]) -> list[CallRow]:
     """Rows of `call_columns` with the references and tags of each."""
     ids = [row.id for row in rows]
-    references = _of_each(connection, select(call_refs.c.call_id, call_refs.c.reference), ids)
+    references = names(connection, ids)
     ours = select(applied_tags.c.call_id, applied_tags.c.tag).where(
         applied_tags.c.state.not_in(("blocked", "off"))
     )
-    tags = _of_each(connection, ours, ids)
+    tags = _of_each(connection, ours.order_by(applied_tags.c.tag), ids)
     return [
         CallRow(
             **row._mapping,  # the columns are named as the fields
@@ -119,6 +119,15 @@ def as_lines(connection: Connection, rows: Sequence[Any]) -> list[CallRow]:
         )
         for row in rows
     ]
+
+
+def names(connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
+    """The references of each call: first the one by which the platform itself names it, as far as that is
+    known, then by kind, so that like calls are named alike."""
+    r = call_refs.c
+    its_own = case((r.reference == calls.c.platform_id, 0), else_=1)
+    pairs = select(r.call_id, r.reference).join(calls, calls.c.id == r.call_id)
+    return _of_each(connection, pairs.order_by(its_own, r.kind, r.reference), ids)
 
 
 def call_ids(connection: Connection, wanted: Filter, now: float, after: int, most: int) -> list[int]:
@@ -182,9 +191,9 @@ def _counts(connection: Connection, rows: Select[Any]) -> list[Count]:
 
 
 def _of_each(connection: Connection, pairs: Select[Any], ids: Sequence[int]) -> dict[int, list[str]]:
-    call, value = pairs.selected_columns.values()
+    call, _value = pairs.selected_columns.values()
     found: dict[int, list[str]] = {}
-    for owner, one in connection.execute(pairs.where(call.in_(ids)).order_by(value)):
+    for owner, one in connection.execute(pairs.where(call.in_(ids))):
         found.setdefault(owner, []).append(one)
     return found
 
@@ -297,6 +306,7 @@ def ended_between(
 
     `since` and `until` are of their first event; `tag`: only those that bear it.
     """
+    # the id last: it may become known between the plan and the run of a job, which knows the call by this
     mine = call_refs.c.call_id == calls.c.id
     by_id = select(func.min(call_refs.c.reference)).where(mine, call_refs.c.kind == id_kind).scalar_subquery()
     other = select(func.min(call_refs.c.reference)).where(mine, call_refs.c.kind != id_kind).scalar_subquery()

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, Integer, cast, func, select
 
 from rules.evaluation import Removal
 from store.history import removals
-from store.schema import applied_tags, call_refs, calls, decisions
+from store.listing import names
+from store.schema import applied_tags, calls, decisions
 
 MINUTE = 60
 
@@ -16,7 +17,8 @@ MINUTE = 60
 class Recent:
     """A decision as a line of a list; `rules` gives the rule of each added tag, where it is known.
 
-    `took` is how many seconds after its newest event it was recorded; `reference` one name of the call.
+    `took` is how many seconds after its newest event it was recorded; `reference` is the one by which lists
+    name the call.
     """
 
     id: int
@@ -34,24 +36,22 @@ class Recent:
 def latest_decisions(connection: Connection, most: int) -> list[Recent]:
     """The newest decisions, newest first."""
     d = decisions.c
-    names = select(func.min(call_refs.c.reference)).where(call_refs.c.call_id == d.call_id).scalar_subquery()
     newest = (
-        select(
-            d.id, d.call_id, d.at, d.received_at, d.tags, d.added, d.removed, d.job, calls.c.account, names
-        )
+        select(d.id, d.call_id, d.at, d.received_at, d.tags, d.added, d.removed, d.job, calls.c.account)
         .join(calls, calls.c.id == d.call_id)
         .order_by(d.id.desc())
         .limit(most)
     )
     rows = connection.execute(newest).all()
-    rules = _rules(connection, [row.call_id for row in rows])
+    ids = [row.call_id for row in rows]
+    rules, references = _rules(connection, ids), names(connection, ids)
     return [
         Recent(
             id=row.id,
             at=row.at,
             took=max(0.0, row.at - row.received_at),
             account=row.account,
-            reference=row[-1] or "",
+            reference=references.get(row.call_id, [""])[0],
             tags=row.tags,
             added=row.added,
             removed=removals(row.removed),

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Connection, Select, insert, update
 
-from store import inbox, listing
+from store import inbox, linking, listing, recent
 from store.database import Database
 from store.listing import Count, Filter, calls_page, events_page, list_calls, list_events
 from store.schema import applied_tags, call_refs, calls, events
+from store.search import search
 from tests.rows import NOW, change, ended_call
+from tests.test_store_days import decide
 
 CALLER, RECEIVER = "+33612345678", "+33184800000"
 
@@ -91,6 +93,34 @@ def test_a_line_tells_what_there_is_to_tell_of_a_call(database: Database, filled
     assert (mine.caller, mine.receiver, mine.first_at) == (CALLER, RECEIVER, NOW + 3)
     assert blocked.tags == plain.tags == []
     assert busy.state == "running"
+
+
+def test_a_call_is_named_as_the_platform_names_it_and_else_by_the_same_kind_as_others(
+    database: Database,
+) -> None:
+    call, other = ended_call(database, "0abc"), ended_call(database, "xyz")
+    with database.write() as connection:
+        for ref in (("sipsim", "call_id", "77"), ("sipsim", "z", "00")):
+            linking.add_ref(connection, ref, call)
+        linking.add_ref(connection, ("sipsim", "call_id", "zz"), other)
+    decide(database, call, {})
+    assert first_names(database, call) == (["77", "0abc", "00"], "77")
+    with database.write() as connection:
+        change(connection, call, platform_id="00")
+    assert first_names(database, call) == (["00", "77", "0abc"], "00")
+    with database.read() as connection:
+        (row,) = list_calls(connection, Filter(reference="xyz"), NOW, 50)
+    assert row.references == ["zz", "xyz"]
+
+
+def first_names(database: Database, call: int) -> tuple[list[str], str]:
+    """The references of the call in lists, and its name beside the newest decision."""
+    with database.read() as connection:
+        found = {row.id: row.references for row in list_calls(connection, Filter(), NOW, 50)}
+        searched = {row.id: row.references for row in search(connection, Filter(), NOW, 50).rows}
+        (newest,) = recent.latest_decisions(connection, 1)
+    assert found == searched
+    return found[call], newest.reference
 
 
 EVENT_FILTERS = [
