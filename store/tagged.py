@@ -22,7 +22,7 @@ def count(connection: Connection, account: str) -> dict[str, int]:
 
 def has_given(connection: Connection, account: str, what: What, name: str) -> bool:
     """Whether a tag of ours stands or stood on one of the account's calls by that rule, or of that name."""
-    if "\0" in name:  # PostgreSQL refuses to look for it
+    if "\0" in name or any("\ud800" <= sign <= "\udfff" for sign in name):  # no database can look for it
         return False
     t = applied_tags.c
     rows = _on_calls_of(account, select(t.call_id).where(t[what] == name))

@@ -131,6 +131,7 @@ WRONG = [
         ["--since", "2h", "--tag", "Long call", "--orphaned", "remove"],
         "calls of 'sipsim', did you mean 'Long Call'?",
     ),
+    (["--since", "2h", "--tag", "a\udcff", "--orphaned", "remove"], "the rule set in force has no tag 'a"),
     (["--since", "2h", "--where", "{field: durration, gt: 5}"], "where: unknown field 'durration'"),
     (["--since", "2h", "--fetch", "transcript", "--no-wait"], "leave out --no-wait, or say --yes"),
 ]

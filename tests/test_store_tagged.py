@@ -44,7 +44,7 @@ def test_an_account_knows_the_rules_and_tags_that_its_own_calls_had_of_us_whatev
         assert tagged.given(connection, "sipsim-lyon", "tag") == ["Theirs"]
         assert all(tagged.has_given(connection, "sipsim", "tag", tag) for tag in tags)
         assert all(tagged.has_given(connection, "sipsim", "rule", rule) for rule in rules)
-        for unknown in ("Theirs", "theirs", "rule-0", "", "a\0b"):
+        for unknown in ("Theirs", "theirs", "rule-0", "", "a\0b", "a\udcff"):
             assert not tagged.has_given(connection, "sipsim", "tag", unknown), unknown
         assert not tagged.has_given(connection, "sipsim", "rule", "Tag 0")
 
