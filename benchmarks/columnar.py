@@ -20,12 +20,13 @@ from benchmarks.backtests import backtests
 from benchmarks.measure import RESULTS, machine, rounded, side_by_side, table, tell, where
 from benchmarks.peers import COMPARED, Given, Rules, Test, given, tests_of
 from rules.block import Block
-from rules.columns import ROWS, Answers, counts
+from rules.columns import Answers, counts
 from rules.evaluate import evaluate
 from rules.facts import Facts
+from rules.reading import PART
 from rules.ruleset import RuleSet
 
-CALLS = 3 * ROWS
+CALLS = 12 * PART
 SIZES = (1, 10, 100, 1_000, 10_000, CALLS)
 """Calls of the plot."""
 MOST_ALONE = 10_000
@@ -131,7 +132,7 @@ def by_calls(rules: list[dict[str, Any]], facts: Sequence[Facts]) -> dict[str, l
     for size in SIZES:
         some = facts[:size]
         calls = [given(call, ruleset) for call in some]
-        blocks = [Block.of(some[at : at + ROWS]) for at in range(0, size, ROWS)]
+        blocks = [Block.of(some[at : at + PART]) for at in range(0, size, PART)]
         engines = {
             ONE: one_by_one(ruleset, some[:MOST_ALONE]),
             FRESH: ours(ruleset, blocks, stored=False),
@@ -148,7 +149,7 @@ def by_calls(rules: list[dict[str, Any]], facts: Sequence[Facts]) -> dict[str, l
 
 def main() -> None:
     facts = workload.calls(CALLS)
-    blocks = [Block.of(facts[at : at + ROWS]) for at in range(0, CALLS, ROWS)]
+    blocks = [Block.of(facts[at : at + PART]) for at in range(0, CALLS, PART)]
     cases = []
     for number, text in ((100, True), (1000, True), (1000, False)):
         rules = workload.rules(number, text)

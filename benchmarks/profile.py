@@ -9,11 +9,11 @@ from typing import NamedTuple
 from benchmarks import sampled, workload
 from rules.backtest import Backtest
 from rules.block import Block
-from rules.columns import ROWS
 from rules.evaluate import evaluate
+from rules.reading import PART
 
 CALLS = 2000
-BLOCKS = 2
+BLOCKS = 8
 
 
 def online(rules: int) -> None:
@@ -31,17 +31,17 @@ def online(rules: int) -> None:
 
 def columnar(rules: int) -> None:
     """Calls backtested in blocks: their columns made, the rules asked, the answers counted."""
-    calls = workload.calls(BLOCKS * ROWS)
+    calls = workload.calls(BLOCKS * PART)
     names = [f"call {at}" for at in range(len(calls))]
     ruleset = workload.rule_set(workload.rules(rules))
     Backtest(ruleset).add(Block.of(calls[:1]), names[:1])
 
     def work() -> None:
         backtest = Backtest(ruleset)
-        for at in range(0, len(calls), ROWS):
-            backtest.add(Block.of(calls[at : at + ROWS]), names[at : at + ROWS])
+        for at in range(0, len(calls), PART):
+            backtest.add(Block.of(calls[at : at + PART]), names[at : at + PART])
 
-    _profiled(work, f"{len(calls)} calls in blocks of {ROWS} by {rules} rules")
+    _profiled(work, f"{len(calls)} calls in blocks of {PART} by {rules} rules")
 
 
 def _profiled(work: Callable[[], None], title: str) -> None:

@@ -183,14 +183,14 @@ def backtest(
 
     Exits with 1 if lines of the file could not be read; they are told, and not counted.
     """
-    from cli.rules_backtest import count, moment, read_calls, tell
+    from cli.rules_backtest import count, moment, parts_of, tell
     from cli.rules_plot import write_page
     from rules.backtest import Backtest
 
     ruleset = load_rules(path)
     counted = Backtest(ruleset, load_rules(against) if against else None)
     first, last = moment(since, "--since", ruleset, False), moment(until, "--until", ruleset, True)
-    bad = count(counted, read_calls(calls, ruleset, config, (first, last)))
+    bad = count(counted, parts_of(calls, ruleset, config, (first, last)))
     tell(counted, form)
     if plot:
         write_page(plot, counted)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_BARS = 40
 FAULTS_TOLD = 5
-PART = 4096
-"""Lines read and counted at once: more of them take more memory, and no less time."""
 
 
 class BacktestFormat(StrEnum):
@@ -54,7 +52,7 @@ def moment(text: str | None, option: str, ruleset: "RuleSet", end: bool) -> floa
     return datetime.combine(day, time.max if end else time.min, ruleset.timezone).timestamp()
 
 
-def read_calls(
+def parts_of(
     path: Path, ruleset: "RuleSet", config: Path | None, asked: "Bounds"
 ) -> "Iterator[Callable[[], Calls]]":
     """What reads each part of the calls of that time, in whichever process: those of a JSONL or CSV file (by
@@ -82,6 +80,8 @@ def read_calls(
 def _parts(
     items: Iterator[Any], read: "Callable[[Any], Raw]", asked: "Bounds"
 ) -> "Iterator[Callable[[], Calls]]":
+    from rules.reading import PART
+
     while part := list(islice(items, PART)):
         yield partial(_read, part, read, asked)
 
@@ -136,7 +136,7 @@ def count(backtest: "Backtest", parts: "Iterator[Callable[[], Calls]]") -> int:
         bad += len(counted.bad)
         backtest.counts.add(counted.counts)
     if bad:
-        print(f"{bad} of the lines could not be read and were not counted", file=sys.stderr)
+        print(f"{bad} of the calls could not be read and were not counted", file=sys.stderr)
     return bad
 
 

@@ -13,9 +13,8 @@ from rules.loader import parse
 from rules.reading import Calls
 from store import rulesets
 from store.database import Database, Unavailable
-from store.past import parts
 from worker.known import Known, known_call, text_of_test
-from worker.stored import Bounds, stored_calls
+from worker.stored import Bounds, Part, parts, stored_calls
 
 
 @contextmanager
@@ -23,13 +22,7 @@ def opened(config: Path | None) -> Iterator[Database]:
     """The store that the settings name; `UserError` when there is none or it cannot be read."""
     settings = read_settings(config)
     need_database(settings, "nothing is stored yet: there is no {}")
-    with _connected(settings.database) as database:
-        yield database
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[Database]:
-    database = Database(url)
+    database = Database(settings.database)
     try:
         yield database
     except Unavailable as fault:
@@ -59,14 +52,15 @@ def _call(database: Database, reference: str) -> Known:
 
 def stored_parts(config: Path | None, asked: Bounds) -> Iterator[Callable[[], Calls]]:
     """What reads each part of the calls that ended and were in that time, in whichever process."""
-    url = read_settings(config).database
     with opened(config) as database:
-        yield from (partial(_read, url, part, asked) for part in parts(database))
+        every = list(parts(database))
+    # the connection is closed: SQLite must not share one with processes that are forked meanwhile
+    yield from (partial(_read, config, part, asked) for part in every)
 
 
-def _read(url: str, part: tuple[int, int], asked: Bounds) -> Calls:
-    with _connected(url) as database:
-        return stored_calls(database, part, asked)
+def _read(config: Path | None, part: Part, asked: Bounds) -> Calls:
+    with opened(config) as database:
+        return stored_calls(database, part, asked).within(*asked)
 
 
 def new_test(reference: str, config: Path | None) -> str:

@@ -66,14 +66,14 @@ class Found:
 class Block:
     """Calls as columns, with what was found in their texts."""
 
-    def __init__(self, calls: int, fact_of: Callable[[int], Facts], given: Callable[[str], Column]) -> None:
-        """`fact_of` gives the facts of a call by its place, `given` a field of all as their facts have it."""
+    def __init__(self, calls: int, facts: Callable[[int], Facts], given: Callable[[str], Column]) -> None:
+        """`facts` gives those of a call by its place, `given` a field of all calls as their facts have it."""
         self.calls = calls
-        self.facts = fact_of
+        self.facts = cache(facts)
         self.given = cache(given)
         self._columns: dict[tuple[str, str], Column] = {}
         self.hits: dict[Any, Found] = {}
-        """What was found in texts, by field and what was looked for."""
+        """What was found in texts, by field, zone and what was looked for."""
 
     @classmethod
     def of(cls, facts: Sequence[Facts]) -> "Block":
@@ -114,9 +114,11 @@ class Block:
                 found = found.or_else(Column(values, np.where(codes == at, places, 0)))
         return found
 
-    def found(self, look: Look, texts: Column) -> Found:
+    def found(self, look: Look, timezone: ZoneInfo) -> Found:
         """What is known already of what a look finds; the same things looked for are the same answers."""
-        return self.hits.setdefault((look.field, tuple(look.scan.items)), Found(len(texts.values)))
+        zone = timezone.key if look.field in DERIVED else None
+        texts = len(self.column(look.field, timezone).values)
+        return self.hits.setdefault((look.field, zone, tuple(look.scan.items)), Found(texts))
 
 
 def _encoded(field: str, facts: Sequence[Facts]) -> Column:

@@ -24,9 +24,6 @@ Bits = NDArray[np.uint64]
 ABSENT: Mask = -2
 """Stands for what is left where there is no value, which depends on what is asked."""
 
-ROWS = 16384
-"""Calls of one block, so that what is gathered stays small; more are several blocks."""
-
 
 class Answers:
     """What the rules of a set say of each call of a block."""
@@ -115,8 +112,8 @@ class Answers:
         rows = np.flatnonzero((left & _row(look.needed, self._width)).any(axis=1))
         if not len(rows):
             return
-        values, codes = column = self.column(look.field)
-        found = self.block.found(look, column)
+        values, codes = self.column(look.field)
+        found = self.block.found(look, self.ruleset.timezone)
         texts = np.unique(codes[rows])
         fresh = [at for at in texts[~found.scanned[texts]].tolist() if isinstance(values[at], str)]
         numbers = {item: at for at, item in enumerate(look.scan.items)}

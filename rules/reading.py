@@ -1,6 +1,8 @@
 """Many calls read at once: each value of a field is read and checked once, however many calls have it."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +11,11 @@ from rules.block import Block, Column
 from rules.calls import Raw
 from rules.facts import FactError, facts_from_json, reader_of
 from rules.fields import find
+
+PART = 4096
+"""Calls that are best read at once: more of them take more memory, and no less time."""
+SELDOM = 10
+"""What fewer than one in so many calls have is checked call by call: there may be any number of fields."""
 
 
 class Calls(NamedTuple):
@@ -38,40 +45,50 @@ class Calls(NamedTuple):
 
 def read_calls(raw: Sequence[Raw], about: Sequence[float] | None = None) -> Calls:
     """The calls, their facts checked."""
-    given = {at: call for at, (_, call) in enumerate(raw) if not isinstance(call, str)}
     faults = {at: call for at, (_, call) in enumerate(raw) if isinstance(call, str)}
-    block, wrong = read(list(given.values()))
-    places = list(given)
+    places = [at for at in range(len(raw)) if at not in faults]
+    block, wrong = read([call for _, call in raw if not isinstance(call, str)])
     faults |= {places[at]: fault for at, fault in wrong.items()}
-    kept = [at for at in range(len(raw)) if at not in faults]
+    kept = [at for at in places if at not in faults]
+    names = [raw[at][0] for at in kept]
     bad = [(raw[at][0], faults[at]) for at in sorted(faults)]
-    return Calls(block, [raw[at][0] for at in kept], bad, about and [about[at] for at in kept])
+    return Calls(block, names, bad, None if about is None else [about[at] for at in kept])
 
 
 def read(objects: Sequence[Mapping[str, Any]]) -> tuple[Block, dict[int, str]]:
     """Calls whose facts are written as JSON values, as `facts_from_json` reads them one by one; and by its
     place what is wrong with each that is left out.
     """
-    columns, wrong = {}, set[int]()
-    for field in set[str]().union(*objects):
-        if find(field):
-            columns[field] = column = _read(field, [call.get(field) for call in objects])
-            wrong.update(np.flatnonzero(column.codes < 0).tolist())
-        else:
-            wrong.update(at for at, call in enumerate(objects) if field in call)
+    times = Counter(chain.from_iterable(objects))
+    often = {field for field, calls in times.items() if calls * SELDOM >= len(objects) and find(field)}
+    columns = {field: _read(field, objects) for field in often}
+    wrong = {at for column in columns.values() for at in np.flatnonzero(column.codes < 0).tolist()}
+    if len(often) < len(times):
+        wrong |= {at for at, call in enumerate(objects) if _fault(call, leaving_out=often)}
     if wrong:
         block, _ = read([call for at, call in enumerate(objects) if at not in wrong])
-        return block, {at: _fault(objects[at]) for at in sorted(wrong)}
-    absent = Column([None], np.zeros(len(objects), dtype=np.intp))
+        return block, {at: _fault(objects[at]) or "" for at in sorted(wrong)}
     block = Block(
-        len(objects), lambda row: facts_from_json(objects[row]), lambda field: columns.get(field, absent)
+        len(objects),
+        lambda row: facts_from_json(objects[row]),
+        lambda field: columns[field] if field in columns else _read(field, objects),
     )
     return block, {}
 
 
-def _read(field: str, raw: Sequence[Any]) -> Column:
+def _fault(call: Mapping[str, Any], leaving_out: Collection[str] = ()) -> str | None:
+    """What is wrong with the facts of a call."""
+    try:
+        facts_from_json({name: value for name, value in call.items() if name not in leaving_out})
+    except FactError as fault:
+        return str(fault)
+    return None
+
+
+def _read(field: str, objects: Sequence[Mapping[str, Any]]) -> Column:
     """The place of what is no such fact is -1."""
-    keys, reader = _keys(raw), reader_of(field)
+    raw, reader = [call.get(field) for call in objects], reader_of(field)
+    keys = _keys(raw)
     values: list[Any] = [None]
     places: dict[Any, int] = {}
     for key, value in dict(zip(keys, raw, strict=True)).items():
@@ -89,18 +106,16 @@ def _read(field: str, raw: Sequence[Any]) -> Column:
 
 
 def _keys(raw: Sequence[Any]) -> Sequence[Any]:
-    """What is equal where the values are the same: True and 1 are not, and lists have no hash."""
+    """For each value something that is equal where the values are the same: in most columns the value itself,
+    but True equals 1, and lists have no hash."""
     kinds = set(map(type, raw))
-    if not kinds.isdisjoint((list, dict)):
-        return list(map(repr, raw))
-    if bool in kinds and not kinds.isdisjoint((int, float)):
-        return list(zip(map(type, raw), raw, strict=True))
-    return raw
+    has_numbers = not kinds.isdisjoint((int, float))
+    return (
+        list(map(_key, raw)) if not kinds.isdisjoint((list, dict)) or (bool in kinds and has_numbers) else raw
+    )
 
 
-def _fault(call: Mapping[str, Any]) -> str:
-    try:
-        facts_from_json(call)
-    except FactError as fault:
-        return str(fault)
-    raise AssertionError("its columns have a fault")
+def _key(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    return type(value), id(value) if isinstance(value, list | dict) else value

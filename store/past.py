@@ -9,8 +9,6 @@ from store.database import Database
 from store.schema import call_refs, calls
 
 PAGE = 1000
-PART = 4096
-"""Rows; more at once take more memory, and no less time."""
 
 
 class Latest(NamedTuple):
@@ -32,11 +30,12 @@ class PastCall(NamedTuple):
     """When it became known, or of a call of the past when it was, as far as that is known (Unix seconds)."""
 
 
-def parts(database: Database) -> Iterator[tuple[int, int]]:
-    """The first and last row of each part of all calls, in the order in which they became known."""
+def parts(database: Database, most: int) -> Iterator[tuple[int, int]]:
+    """The first and last row of each part of all calls, of so many at most, in the order in which they became
+    known."""
     before = 0
     while True:
-        rows = select(calls.c.id).where(calls.c.id > before).order_by(calls.c.id).limit(PART).subquery()
+        rows = select(calls.c.id).where(calls.c.id > before).order_by(calls.c.id).limit(most).subquery()
         with database.read() as connection:
             last: int | None = connection.execute(select(func.max(rows.c.id))).scalar_one()
         if last is None:

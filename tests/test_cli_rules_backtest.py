@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.rules_backtest import PART, bars
+from cli.rules_backtest import bars
+from rules.reading import PART
 from tests.processes import alive, descendants
 from tests.test_cli_rules import RULES, calltag
 from tests.waiting import eventually

@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert
 
+from cli.errors import UserError
+from cli.rules_store import stored_parts
 from rules.loader import parse
+from rules.reading import PART
 from store import rulesets
 from store.database import Database, migrate
-from store.past import PART, calls_of, parts
+from store.past import calls_of
 from store.schema import applied_tags, call_refs, calls
 from tests.test_cli_rules import RULES
+from worker.stored import parts
 
 STARTED = 1_795_165_200.0
 FACTS = {
@@ -164,3 +168,18 @@ def test_ended_calls_come_part_by_part_each_once_whatever_their_rows(database: D
         found = [call.facts["duration"] for part in parts(database) for call in calls_of(connection, part)]
     assert len(list(parts(database))) == 2
     assert found == [0, 1, *range(3, PART + 5), 9999]
+
+
+def test_parts_are_read_by_connections_of_their_own_and_no_store_is_made_where_it_is_gone(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLTAG_DATA_DIR", str(data_dir))
+    read = next(stored_parts(None, (None, None)))
+    opened = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+    assert not [path for path in opened if "calltag.db" in path], "a process that is forked would inherit it"
+    assert list(read().names) == ["sipsim:call_1", "sipsim:call_2"]
+    for path in data_dir.glob("calltag.db*"):
+        path.unlink()
+    with pytest.raises(UserError, match="nothing is stored yet"):
+        read()
+    assert list(data_dir.glob("calltag.db*")) == []

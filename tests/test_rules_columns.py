@@ -40,6 +40,13 @@ def test_only_texts_that_matter_are_looked_through_and_none_twice() -> None:
     assert len(found.texts) == sum(text.count("refund") + text.count("angry") for text in texts)
 
 
+def test_what_follows_from_the_zone_is_looked_through_for_each_zone() -> None:
+    block = Block.of([facts_from_json({"started_at": "2026-11-20T23:30:00Z"})])
+    rule = "rules: [{id: r, when: {field: weekday, contains: sa}, tag: T}]"
+    found = {zone: tags(rule_set(f"timezone: {zone}\n{rule}"), block) for zone in ("UTC", "Europe/Paris")}
+    assert found == {"UTC": [()], "Europe/Paris": [("T",)]}
+
+
 def test_bits_are_counted_over_any_number_of_rows() -> None:
     bits = np.zeros((1000, 2), dtype=np.uint64)
     bits[:, 0] = 0b101

@@ -1,5 +1,6 @@
 """Calls read column by column are what they are when read one by one."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.facts import FactError, Facts, facts_from_json
-from rules.reading import Calls, read, read_calls
+from rules.reading import SELDOM, Calls, read, read_calls
 
 MOMENTS = ["2026-03-29T00:30:00Z", "2026-03-29T01:30:00+01:00", "2026-03-29", 5]
 VALUES = st.sampled_from(
@@ -47,8 +48,10 @@ def one_by_one(objects: list[dict[str, Any]]) -> tuple[list[Facts], dict[int, st
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=4), max_size=6))
-def test_facts_and_faults_are_those_of_each_call_alone(objects: list[dict[str, Any]]) -> None:
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=4), max_size=6), st.sampled_from([0, 6 * SELDOM]))
+def test_facts_and_faults_are_those_of_each_call_alone(objects: list[dict[str, Any]], others: int) -> None:
+    """However few of the calls have a field."""
+    objects = [*objects, *[{}] * others]
     facts, wrong = one_by_one(objects)
     block, found = read(objects)
     assert found == wrong
@@ -59,6 +62,24 @@ def test_facts_and_faults_are_those_of_each_call_alone(objects: list[dict[str, A
         expected = [call.get(field) for call in facts]
         assert [list(value) if isinstance(value, tuple) else value for value in told] == expected
         assert [type(value) is bool for value in told] == [type(value) is bool for value in expected]
+
+
+def test_any_number_of_fields_that_few_calls_have_takes_little_memory() -> None:
+    objects = [{f"custom.{at}.{n}": n for n in range(5)} for at in range(2000)]
+    tracemalloc.start()
+    block, _ = read(objects)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000_000
+    assert block.given("custom.7.3").values[block.given("custom.7.3").codes[7]] == 3
+
+
+def test_lists_within_lists_however_deep_are_a_fault() -> None:
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+    _, wrong = read([{"tags": deep}, {"tags": ["a"]}])
+    assert wrong == {0: "'tags' is a list of texts, and holds something else"}
 
 
 def test_a_thing_that_is_no_call_is_told_by_its_name_among_the_others() -> None:

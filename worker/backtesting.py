@@ -25,9 +25,9 @@ from rules.loader import parse
 from rules.ruleset import Rule, RuleSet
 from store import backtests, rulesets
 from store.database import Database, Unavailable
-from store.past import number, parts
+from store.past import number
 from worker.process import tied
-from worker.stored import Bounds, known_since, stored_calls
+from worker.stored import Bounds, known_since, parts, stored_calls
 
 SECONDS = 900
 """For one backtest; then the process is ended by its own alarm."""
@@ -128,8 +128,9 @@ def _count(database: Database, id_: str, counted: Backtest, asked: Bounds) -> bo
     looked, last = 0, 0.0
     for part in parts(database):
         calls = stored_calls(database, part, asked)
-        counted.add(calls.block, calls.names)
         looked += len(calls.names) + len(calls.bad)
+        wanted = calls.within(*asked)
+        counted.add(wanted.block, wanted.names)
         if time.monotonic() > last + EVERY:
             last = time.monotonic()
             if not _shown(database, id_, looked, total):
