@@ -109,10 +109,8 @@ def _keys(raw: Sequence[Any]) -> Sequence[Any]:
     """For each value something that is equal where the values are the same: in most columns the value itself,
     but True equals 1, and lists have no hash."""
     kinds = set(map(type, raw))
-    has_numbers = not kinds.isdisjoint((int, float))
-    return (
-        list(map(_key, raw)) if not kinds.isdisjoint((list, dict)) or (bool in kinds and has_numbers) else raw
-    )
+    plain = kinds.isdisjoint((list, dict)) and (bool not in kinds or kinds.isdisjoint((int, float)))
+    return raw if plain else list(map(_key, raw))
 
 
 def _key(value: Any) -> Any:
