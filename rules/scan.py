@@ -84,13 +84,13 @@ class Scan:
         return [item for item in found if item.operator != "mentions" or _stands_alone(item.text, viewed)]
 
     def _match(self, viewed: str) -> list[Sought] | None:
-        """None where the set cannot tell: no valid Unicode, or an automaton too large."""
+        """None where the set cannot tell: there is none, or the text is no valid Unicode."""
+        if self._set is None:
+            return None
         try:
-            found = self._set.Match(viewed.encode()) if self._set else None
+            return [self.items[at] for at in self._set.Match(viewed.encode()) or ()]
         except UnicodeEncodeError:
             return None
-        last = len(self.items)
-        return [self.items[at] for at in found if at != last] if found else None
 
     def _holds(self, item: Sought, viewed: str) -> bool:
         if item.operator == "contains":
@@ -106,7 +106,7 @@ def _stands_alone(phrase: str, folded: str) -> bool:
 
 
 def _set_of(items: Sequence[Sought], memory: int) -> Any:
-    """The set; its last pattern is in every text, and shows that an answer is one. None where too large."""
+    """None where it is too large: it is tried as it is compiled, and then has room enough for any text."""
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
@@ -115,7 +115,6 @@ def _set_of(items: Sequence[Sought], memory: int) -> Any:
     try:
         for item in items:
             found.Add(item.pattern.encode())
-        found.Add(b"")
         found.Compile()
     except (re2.error, UnicodeEncodeError):
         return None

@@ -1,5 +1,7 @@
 """Looking through a text for all of it at once."""
 
+import random
+import re
 from typing import Any
 
 import pytest
@@ -79,3 +81,13 @@ def test_what_does_not_fit_the_memory_is_found_all_the_same(memory: int) -> None
     assert found(looked, "nothing") == set()
     patterns = scan('{field: transcript, matches: ["[ab]*a[ab]{12}c", "(?i)HELLO"]}', memory)
     assert found(patterns, "ab" * 500 + "hello" + "a" + "ab" * 6 + "c") == {"[ab]*a[ab]{12}c", "(?i)HELLO"}
+
+
+@pytest.mark.parametrize("memory", [1_000, 3_000, 6_000, 12_000, 24_000, 50_000, 1_000_000])
+def test_a_long_text_is_looked_through_to_its_end_however_little_room_there_is(memory: int) -> None:
+    looked = scan('{field: transcript, matches: ["a[ab]{12}c", "c[ab]{9}d$", "ddd"]}', memory)
+    dice = random.Random(memory)
+    for length in (0, 20, 50_000):
+        text = "".join(dice.choices("aabbc", k=length)) + "dddcabababababd"
+        wanted = {item.text for item in looked.items if re.search(item.text, text)}
+        assert found(looked, text) == wanted
