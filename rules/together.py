@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from rules.block import Block
 from rules.columns import Answers
-from rules.facts import Facts
 from rules.giving import Giving
 from rules.ruleset import Mode, RuleSet
 
 STEP = 1000
-"""Calls that are asked at once."""
+"""Calls that are multiplied at once."""
 MOST_RULES = 1000
 """Rules that are held against each other: those that match most calls."""
 MOST_OTHERS = 5
@@ -35,9 +34,9 @@ class Together:
     news: Mapping[str, int]
 
 
-def together(ruleset: RuleSet, facts: Sequence[Facts]) -> Together:
+def together(ruleset: RuleSet, blocks: Sequence[Block]) -> Together:
     """Asks every rule about every call, as live evaluation would."""
-    steps = [_matches(ruleset, facts[at : at + STEP]) for at in range(0, len(facts), STEP)]
+    steps = [_matches(ruleset, block) for block in blocks]
     number = len(ruleset.rules)
     true = np.concatenate([matches for matches, _ in steps]) if steps else np.zeros((0, number), np.uint8)
     news = sum((news for _, news in steps), start=np.zeros(number, dtype=np.intp))
@@ -45,7 +44,7 @@ def together(ruleset: RuleSet, facts: Sequence[Facts]) -> Together:
     ids = [rule.id for rule in ruleset.rules]
     places = np.flatnonzero(counts)
     return Together(
-        len(facts),
+        len(true),
         {ids[at]: int(counts[at]) for at in places},
         {ids[at]: int(true[:, at].argmax()) for at in places},
         _others(true, counts, ids),
@@ -53,15 +52,15 @@ def together(ruleset: RuleSet, facts: Sequence[Facts]) -> Together:
     )
 
 
-def _matches(ruleset: RuleSet, facts: Sequence[Facts]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+def _matches(ruleset: RuleSet, block: Block) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """A row for each call with a one for each rule that is true; and for each rule the calls to which it
     would bring something new."""
-    answers = Answers(ruleset, Block.of(facts))
+    answers = Answers(ruleset, block)
     bits = np.ascontiguousarray(answers.true & answers.asked).view(np.uint8)
     number = len(ruleset.rules)
     true = np.unpackbits(bits, axis=1, count=number, bitorder="little")
     giving = Giving(ruleset)
-    given = np.zeros((len(facts), len(giving.tags)), dtype=bool)
+    given = np.zeros((block.calls, len(giving.tags)), dtype=bool)
     given[giving.given(answers)] = True
     numbers = {tag: at for at, tag in enumerate(giving.tags)}
     news = np.zeros(number, dtype=np.intp)

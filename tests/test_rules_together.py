@@ -6,6 +6,7 @@ from rules.evaluate import Outcome, evaluate
 from rules.excerpt import rule_texts
 from rules.facts import facts_from_json
 from rules.loader import parse
+from rules.reading import read
 from rules.together import Together, together
 
 RULES = """\
@@ -39,7 +40,7 @@ CALLS: list[dict[str, Any]] = [
 
 def test_rules_are_held_against_each_other_on_the_same_calls() -> None:
     ruleset = parse({"rules.yaml": RULES.encode()})
-    assert together(ruleset, [facts_from_json(call) for call in CALLS]) == Together(
+    assert together(ruleset, [read(CALLS[:2])[0], read(CALLS[2:])[0]]) == Together(
         5,
         {"long": 2, "short": 1, "trial": 3, "wide": 4},
         {"long": 0, "short": 1, "trial": 0, "wide": 0},
@@ -60,7 +61,7 @@ def test_of_no_calls_nothing_is_said() -> None:
 def test_a_rule_that_was_skipped_does_not_match() -> None:
     text = RULES.replace("tag: Long\n\n", "tag: Long\n    stop: true\n")
     ruleset = parse({"rules.yaml": text.encode()})
-    found = together(ruleset, [facts_from_json(call) for call in CALLS] * 700)
+    found = together(ruleset, [read(CALLS * 700)[0]])
     assert (found.matched["long"], found.matched["wide"], found.matched["trial"]) == (1400, 1400, 2100)
     wanted = [evaluate(ruleset, facts_from_json(call)).rules["wide"] for call in CALLS]
     assert wanted.count(Outcome.TRUE) == 2

@@ -6,15 +6,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rules.block import Block
 from rules.diff import Change, differences
 from rules.excerpt import rule_texts
-from rules.facts import FactError, Facts, facts_from_json
 from rules.faults import RuleSetFaults
+from rules.reading import PART, read
 from rules.ruleset import Mode, Rule, RuleSet
 from rules.together import Together, together
 from store import days, linking, past, rulesets
 from store.days import ALL, Matches
-from store.past import Latest
 from store.rulesets import Version
 from worker.why import State
 
@@ -125,9 +125,15 @@ class Overlaps:
 
     def _worked_out(self, ruleset: RuleSet) -> Overlap:
         calls = past.latest_calls(self._state.database, LATEST)
-        read = [(call, facts) for call in calls if (facts := _facts(call)) is not None]
-        found = together(ruleset, [facts for _, facts in read])
-        first = {rule: read[at][0] for rule, at in found.first.items()}
+        blocks: list[Block] = []
+        known: list[past.Latest] = []
+        for start in range(0, len(calls), PART):
+            some = calls[start : start + PART]
+            block, wrong = read([call.facts for call in some])
+            blocks.append(block)
+            known += [call for at, call in enumerate(some) if at not in wrong]
+        found = together(ruleset, blocks)
+        first = {rule: known[at] for rule, at in found.first.items()}
         with self._state.database.read() as connection:
             refs = linking.refs_of(connection, {call.id for call in first.values()})
         named = {
@@ -136,13 +142,6 @@ class Overlaps:
             if call.id in refs
         }
         return Overlap(found, named, time.time())
-
-
-def _facts(call: Latest) -> Facts | None:
-    try:
-        return facts_from_json(call.facts)
-    except FactError:  # a field that is in no catalogue any more
-        return None
 
 
 @dataclass(frozen=True, slots=True)
