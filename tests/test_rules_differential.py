@@ -19,7 +19,7 @@ from rules import reference
 from rules.block import Block
 from rules.columns import Answers
 from rules.evaluate import Applied, evaluate, match
-from rules.evaluation import Outcome
+from rules.evaluation import Evaluation, Outcome
 from rules.facts import Facts, derive, facts_from_json, facts_to_json
 from rules.fields import CATALOGUE, CUSTOM_FIELD, DERIVED, Field, Type
 from rules.giving import Giving
@@ -301,19 +301,17 @@ def agree_on_all(
     """Each call by itself, and all of them as columns: made of facts, and read as columns, twice: the second
     time what was found is known."""
     calls = [facts_from_json(line) for line in lines]
-    for facts in calls:
-        agree(ruleset, facts, applied, blocked)
+    expected = [agree(ruleset, facts, applied, blocked) for facts in calls]
+    tags = {(row, tag) for row, facts in enumerate(calls) for tag in reference.evaluate(ruleset, facts).tags}
     block, wrong = read(lines)
     assert not wrong
     for answers in (Answers(ruleset, Block.of(calls)), Answers(ruleset, block), Answers(ruleset, block)):
-        for row, facts in enumerate(calls):
-            expected = reference.evaluate(ruleset, facts, applied, blocked)
-            assert answers.evaluation(row, applied, blocked) == expected
-            assert list(outcomes(answers, row)) == list(expected.rules.values())
+        for row, wanted in enumerate(expected):
+            assert answers.evaluation(row, applied, blocked) == wanted
+            assert list(outcomes(answers, row)) == list(wanted.rules.values())
         giving = Giving(ruleset)
         given = [(row, giving.tags[tag]) for row, tag in zip(*giving.given(answers), strict=True)]
-        evaluations = [reference.evaluate(ruleset, facts) for facts in calls]
-        assert set(given) == {(row, tag) for row, found in enumerate(evaluations) for tag in found.tags}
+        assert set(given) == tags
         assert len(given) == len(set(given))
     return calls
 
@@ -333,8 +331,8 @@ def outcomes(answers: Answers, row: int) -> Iterator[Outcome]:
             yield Outcome.TRUE if at in true else Outcome.UNKNOWN if at in possible else Outcome.FALSE
 
 
-def agree(ruleset: RuleSet, facts: Facts, applied: list[Applied], blocked: set[str]) -> None:
-    """All of an evaluation, and each rule by itself."""
+def agree(ruleset: RuleSet, facts: Facts, applied: list[Applied], blocked: set[str]) -> Evaluation:
+    """All of an evaluation, and each rule by itself; gives what the reference says."""
     expected = reference.evaluate(ruleset, facts, applied, blocked)
     found = evaluate(ruleset, facts, applied, blocked)
     assert found == expected
@@ -343,6 +341,7 @@ def agree(ruleset: RuleSet, facts: Facts, applied: list[Applied], blocked: set[s
     named = reference.find_named(ruleset, known)
     for rule in ruleset.rules:
         assert match(ruleset, rule, facts) is reference.find(rule.when, known, named).truth
+    return expected
 
 
 ONE_OF_A_TYPE = {field.type: field for field in FIELDS if not field.values}
