@@ -200,7 +200,8 @@ def test_a_failed_installation_says_why_and_is_done_again(project: Project) -> N
     assert "No matching distribution found for missing==1" in errors
     assert "Traceback" not in errors
     (project.folder / "requirements.lock").write_text(good)
-    assert project.run()[0] == 0
+    status, _, errors = project.run()
+    assert status == 0, errors
 
 
 @pytest.mark.parametrize("missing", [["ensurepip"], ["ensurepip", "venv"]])
