@@ -61,7 +61,7 @@ def write_wheel(folder: Path, name: str, files: dict[str, str], scripts: str = "
     wheel = folder / f"{name}-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in {**files, f"{info}/RECORD": record + f"{info}/RECORD,,\n"}.items():
-            archive.writestr(path, text)
+            archive.writestr(zipfile.ZipInfo(path), text)  # without the time: its hash is always the same
     return wheel
 
 
