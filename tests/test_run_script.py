@@ -234,7 +234,7 @@ def test_without_a_recent_python_it_says_so_in_one_line(project: Project, tmp_pa
             ["tests/test_x.py", "-k", "a b"],
             ["-n", "3", "-m", "not faults", "tests/test_x.py", "-k", "a b"],
         ),
-        (["--faults", "-x"], ["-n", "2", "-m", "faults", "-x"]),
+        (["--faults", "-x"], ["-n", "3", "-m", "faults", "-x"]),
     ],
 )
 def test_run_test_runs_the_tests_or_the_fault_tests(

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from store.database import Database
+from tests.service import free_port
 from tests.waiting import eventually
 
 SECRET = "hook-secret"
@@ -124,12 +125,6 @@ def answer(connection: socket.socket) -> http.client.HTTPResponse:
     response = http.client.HTTPResponse(connection)
     response.begin()
     return response
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextmanager
